@@ -1,0 +1,27 @@
+#include "sluice/function.hpp"
+
+namespace sluice {
+
+bool is_dns_label(std::string_view text) noexcept
+{
+    if (text.empty() || text.size() > 63 || text.front() == '-' || text.back() == '-') return false;
+    for (char c : text)
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
+    return true;
+}
+
+std::optional<function_name> parse_function_name(std::string_view text)
+{
+    const auto dot = text.rfind('.');
+    function_name name{std::string(text.substr(0, dot)), std::string(dot == text.npos ? default_namespace : text.substr(dot + 1))};
+    if (!is_dns_label(name.name) || !is_dns_label(name.space)) return std::nullopt;
+    return name;
+}
+
+const std::string& namespace_spec::tenant() const
+{
+    const auto at = annotations.find("sluice/tenant");
+    return at == annotations.end() || at->second.empty() ? name : at->second;
+}
+
+}

@@ -1,0 +1,33 @@
+#pragma once
+#include "sluice/function.hpp"
+
+#include <boost/system/result.hpp>
+#include <string>
+#include <string_view>
+
+// JSON of functions, namespaces and endpoints: OpenFaaS's wire types at the API and in the KV buckets. Pure.
+namespace sluice::core {
+
+// Which field of the input is wrong, and why, in words for whoever sent it.
+struct field_error {
+    std::string field;
+    std::string message;
+};
+template <class T> using parsed = boost::system::result<T, field_error>;
+
+// The body of POST and PUT /system/functions (FunctionDeployment). Unknown fields are ignored, as OpenFaaS does; wrong types, bad names
+// and values beyond the bounds are errors.
+parsed<function_spec> parse_deployment(std::string_view json);
+
+// What the KV buckets hold. Reading refuses a newer "version".
+std::string encode(const function_spec& spec);
+parsed<function_spec> decode_function(std::string_view json);
+std::string encode(const function_endpoints& endpoints);
+parsed<function_endpoints> decode_endpoints(std::string_view json);
+std::string encode(const namespace_spec& space);
+parsed<namespace_spec> decode_namespace(std::string_view json);
+
+// FunctionStatus, as GET /system/function(s) answers.
+std::string status_json(const function_spec& spec, const function_endpoints* endpoints, double invocation_count);
+
+}
