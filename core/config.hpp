@@ -28,10 +28,10 @@ public:
 };
 
 // Go's form ("1m30s", "250ms") or whole seconds ("90").
-std::chrono::milliseconds parse_duration(std::string_view text);   // throws std::invalid_argument
+std::chrono::milliseconds parse_duration(std::string_view text); // throws std::invalid_argument
 std::string format_duration(std::chrono::milliseconds value);
 // Bytes, with an optional suffix: "1048576", "1KiB", "8MiB", "2GiB", "1MB".
-std::uint64_t parse_bytes(std::string_view text);                  // throws std::invalid_argument
+std::uint64_t parse_bytes(std::string_view text); // throws std::invalid_argument
 
 class table {
 public:
@@ -51,10 +51,10 @@ public:
     void choice(std::string key, std::string help, std::string& member, std::vector<std::string> words);
 
     struct sources {
-        std::vector<std::string> arguments;           // after the subcommand
+        std::vector<std::string> arguments; // after the subcommand
         std::map<std::string, std::string> environment;
-        std::string file_text;                        // content of --config FILE, "key = value" lines, # comments
-        std::string file_name;                        // for messages
+        std::string file_text; // content of --config FILE, "key = value" lines, # comments
+        std::string file_name; // for messages
     };
     // The value of --config in the arguments, or of SLUICE_CONFIG; empty: none. The caller reads the file.
     static std::string file_of(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment);
@@ -62,18 +62,21 @@ public:
     // see wants().
     std::vector<std::string> read(const sources& from);
 
-    struct wish { bool help = false; bool print_config = false; };
+    struct wish {
+        bool help = false;
+        bool print_config = false;
+    };
     static wish wants(const std::vector<std::string>& arguments);
 
-    std::string help() const;            // for a terminal
-    std::string print() const;           // key = value lines, with secrets as ***: a valid file again
-    std::string markdown() const;        // rows of docs/configuration.md: key, flag, variable, default, bounds, meaning
+    std::string help() const;     // for a terminal
+    std::string print() const;    // key = value lines, with secrets as ***: a valid file again
+    std::string markdown() const; // rows of docs/configuration.md: key, flag, variable, default, bounds, meaning
 
 private:
     struct entry {
         std::string key, help, kind, bounds, default_text;
         bool is_flag = false, is_list = false;
-        std::function<void(std::string_view)> set;    // throws std::invalid_argument with what is allowed
+        std::function<void(std::string_view)> set; // throws std::invalid_argument with what is allowed
         std::function<std::string()> show;
     };
     entry* find(std::string_view key);

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <string_view>
 #include "sluice/function.hpp"
 #include "sluice/key_value.hpp"
+#include <string_view>
 
 #include <functional>
 #include <map>
@@ -25,10 +25,10 @@ public:
 
     const function_spec* find(const function_name& name) const;
     const function_endpoints* endpoints(const function_name& name) const;
-    const namespace_spec* space(const std::string& name) const;         // the default namespace always exists
-    const std::string& tenant_of(const std::string& space) const;       // the namespace itself where it is unknown
-    std::vector<const function_spec*> functions_in(const std::string& space) const;   // by name
-    std::vector<std::string> spaces() const;                            // by name, the default one included
+    const namespace_spec* space(const std::string& name) const;                     // the default namespace always exists
+    const std::string& tenant_of(const std::string& space) const;                   // the namespace itself where it is unknown
+    std::vector<const function_spec*> functions_in(const std::string& space) const; // by name
+    std::vector<std::string> spaces() const;                                        // by name, the default one included
 
     // Called after the mirror changed; several listeners, each for the directory's life.
     void on_function(std::function<void(const function_name&)> changed);

@@ -4,9 +4,11 @@ namespace sluice {
 
 bool is_dns_label(std::string_view text) noexcept
 {
-    if (text.empty() || text.size() > 63 || text.front() == '-' || text.back() == '-') return false;
+    if (text.empty() || text.size() > 63 || text.front() == '-' || text.back() == '-')
+        return false;
     for (char c : text)
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+            return false;
     return true;
 }
 
@@ -14,7 +16,8 @@ std::optional<function_name> parse_function_name(std::string_view text)
 {
     const auto dot = text.rfind('.');
     function_name name{std::string(text.substr(0, dot)), std::string(dot == text.npos ? default_namespace : text.substr(dot + 1))};
-    if (!is_dns_label(name.name) || !is_dns_label(name.space)) return std::nullopt;
+    if (!is_dns_label(name.name) || !is_dns_label(name.space))
+        return std::nullopt;
     return name;
 }
 

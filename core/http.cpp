@@ -10,39 +10,46 @@ constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cas
 
 bool same_name(std::string_view a, std::string_view b) noexcept
 {
-    if (a.size() != b.size()) return false;
+    if (a.size() != b.size())
+        return false;
     for (std::size_t i = 0; i < a.size(); ++i)
-        if (lower(a[i]) != lower(b[i])) return false;
+        if (lower(a[i]) != lower(b[i]))
+            return false;
     return true;
 }
 
 const std::string* find(const headers& fields, std::string_view name) noexcept
 {
     for (const auto& field : fields)
-        if (same_name(field.name, name)) return &field.value;
+        if (same_name(field.name, name))
+            return &field.value;
     return nullptr;
 }
 
 bool is_hop_by_hop(std::string_view name) noexcept
 {
-    static constexpr std::string_view names[] = {"connection", "proxy-connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-                                                 "te", "trailer", "transfer-encoding", "upgrade"};
+    static constexpr std::string_view names[] = {
+        "connection", "proxy-connection",  "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
+        "trailer",    "transfer-encoding", "upgrade"};
     for (auto candidate : names)
-        if (same_name(candidate, name)) return true;
+        if (same_name(candidate, name))
+            return true;
     return false;
 }
 
 std::string_view http_request::field(std::string_view name) const noexcept
 {
     for (const auto& f : fields)
-        if (same_name(f.name, name)) return f.value;
+        if (same_name(f.name, name))
+            return f.value;
     return {};
 }
 
 bool http_request::has(std::string_view name) const noexcept
 {
     for (const auto& f : fields)
-        if (same_name(f.name, name)) return true;
+        if (same_name(f.name, name))
+            return true;
     return false;
 }
 

@@ -5,7 +5,9 @@
 #include <initializer_list>
 #include <memory>
 
-namespace boost::asio { class io_context; }
+namespace boost::asio {
+class io_context;
+}
 
 // One thread's event loop, and what hangs on it, without an Asio header: roles compile in seconds, and only adapters know Asio.
 // Everything here is "loop thread only" but post(). Callbacks never run inside the call that was given them.
@@ -25,7 +27,7 @@ public:
     // Any thread.
     void post(std::function<void()> work);
 
-    boost::asio::io_context& context() noexcept;   // for adapters only
+    boost::asio::io_context& context() noexcept; // for adapters only
 
 private:
     struct state;

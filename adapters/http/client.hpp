@@ -13,17 +13,17 @@
 namespace sluice::http {
 
 struct client_request {
-    std::string host;                   // numeric address to connect to
+    std::string host; // numeric address to connect to
     std::uint16_t port = 0;
     std::string method = "POST";
     std::string target = "/";
-    std::string host_field;             // value of Host; empty: "host:port"
-    std::string head;                   // field lines "name: value\r\n", without Host, Content-Length, Transfer-Encoding, Connection
-    std::shared_ptr<const std::string> body;   // may be null
-    std::size_t body_offset = 0;        // the body starts here within *body (a log payload is head + body)
-    std::chrono::milliseconds deadline{60'000};         // from the call to the whole answer: timed_out
-    std::chrono::milliseconds connect_deadline{5'000};  // refused
-    std::uint64_t answer_bytes_max = 1024 * 1024;       // above: truncated, the rest is read and counted, within the deadline
+    std::string host_field;                  // value of Host; empty: "host:port"
+    std::string head;                        // field lines "name: value\r\n", without Host, Content-Length, Transfer-Encoding, Connection
+    std::shared_ptr<const std::string> body; // may be null
+    std::size_t body_offset = 0;             // the body starts here within *body (a log payload is head + body)
+    std::chrono::milliseconds deadline{60'000};        // from the call to the whole answer: timed_out
+    std::chrono::milliseconds connect_deadline{5'000}; // refused
+    std::uint64_t answer_bytes_max = 1024 * 1024;      // above: truncated, the rest is read and counted, within the deadline
 };
 
 struct client_options {

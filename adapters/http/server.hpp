@@ -43,14 +43,14 @@ public:
 
 struct server_options {
     std::string host = "127.0.0.1";
-    std::uint16_t port = 0;                           // 0: any free one, see server::port()
-    int inherited_fd = -1;                            // a listening socket made by somebody else, instead of host and port
-    std::size_t connections_max = 10'000;             // above it a new connection is accepted, answered 503 and closed
-    std::size_t header_bytes_max = 8 * 1024;          // 431 above
-    std::chrono::milliseconds header_deadline{10'000};// for the whole header, from its first byte
-    std::chrono::milliseconds body_deadline{60'000};  // for the whole body
-    std::chrono::milliseconds write_deadline{60'000}; // for the whole response
-    std::chrono::milliseconds idle_deadline{60'000};  // between requests
+    std::uint16_t port = 0;                            // 0: any free one, see server::port()
+    int inherited_fd = -1;                             // a listening socket made by somebody else, instead of host and port
+    std::size_t connections_max = 10'000;              // above it a new connection is accepted, answered 503 and closed
+    std::size_t header_bytes_max = 8 * 1024;           // 431 above
+    std::chrono::milliseconds header_deadline{10'000}; // for the whole header, from its first byte
+    std::chrono::milliseconds body_deadline{60'000};   // for the whole body
+    std::chrono::milliseconds write_deadline{60'000};  // for the whole response
+    std::chrono::milliseconds idle_deadline{60'000};   // between requests
 };
 
 class server {

@@ -11,9 +11,25 @@ namespace sluice::metrics {
 
 using labels = std::vector<std::pair<std::string, std::string>>;
 
-class counter { public: void add(double n = 1); struct impl; impl* impl_ = nullptr; };
-class gauge { public: void set(double v); void add(double n); struct impl; impl* impl_ = nullptr; };
-class histogram { public: void observe(double v); struct impl; impl* impl_ = nullptr; };
+class counter {
+public:
+    void add(double n = 1);
+    struct impl;
+    impl* impl_ = nullptr;
+};
+class gauge {
+public:
+    void set(double v);
+    void add(double n);
+    struct impl;
+    impl* impl_ = nullptr;
+};
+class histogram {
+public:
+    void observe(double v);
+    struct impl;
+    impl* impl_ = nullptr;
+};
 
 class registry {
 public:

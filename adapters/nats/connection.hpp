@@ -15,11 +15,11 @@
 namespace sluice::nats {
 
 struct connection_options {
-    std::string url = "nats://127.0.0.1:4222";   // comma list for a cluster
+    std::string url = "nats://127.0.0.1:4222"; // comma list for a cluster
     std::string user;
     std::string password;
-    std::string credentials_file;                // JWT and seed (.creds)
-    std::string ca_file;                         // non-empty, or tls:// in the url: TLS
+    std::string credentials_file; // JWT and seed (.creds)
+    std::string ca_file;          // non-empty, or tls:// in the url: TLS
     std::string cert_file;
     std::string key_file;
     std::string name = "sluice";
@@ -29,7 +29,7 @@ struct connection_options {
 };
 
 struct stream_options {
-    std::uint64_t bytes_max = 0;                 // 0: unbounded
+    std::uint64_t bytes_max = 0; // 0: unbounded
     int replicas = 1;
     std::chrono::milliseconds duplicate_window{20'000};
 };
@@ -49,8 +49,12 @@ public:
 
     // Fire and forget (core NATS).
     void publish(std::string_view subject, std::string_view payload);
-    class subscription { public: virtual ~subscription() = default; };
-    std::unique_ptr<subscription> subscribe(std::string subject, std::function<void(std::string_view subject, std::string_view payload)> on_message);
+    class subscription {
+    public:
+        virtual ~subscription() = default;
+    };
+    std::unique_ptr<subscription> subscribe(std::string subject,
+                                            std::function<void(std::string_view subject, std::string_view payload)> on_message);
     // A JetStream API call: JSON in, JSON out.
     void request(std::string subject, std::string payload, std::chrono::milliseconds deadline,
                  std::function<void(boost::system::result<std::string>)> done);

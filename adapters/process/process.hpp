@@ -14,7 +14,7 @@ namespace sluice::process {
 
 struct identity {
     int pid = 0;
-    std::uint64_t start_ticks = 0;   // field 22 of /proc/PID/stat: tells a reused pid from the process that was meant
+    std::uint64_t start_ticks = 0; // field 22 of /proc/PID/stat: tells a reused pid from the process that was meant
 
     friend bool operator==(const identity&, const identity&) = default;
 };
@@ -24,15 +24,15 @@ std::optional<identity> identify(int pid);
 bool alive(const identity& process);
 
 struct launch_options {
-    std::vector<std::string> argv;              // argv[0] is a path, or found on PATH of env
-    std::map<std::string, std::string> env;     // the whole environment
-    std::string working_folder;                 // empty: ours
-    int stdin_fd = -1, stdout_fd = -1, stderr_fd = -1;   // -1: /dev/null for stdin, inherited for the others
-    std::vector<std::pair<int, int>> keep_fds;  // {ours, number in the child}; all other descriptors are closed in the child
-    bool new_session = false;                   // setsid: signals of our terminal do not reach it
-    bool die_with_parent = false;               // PR_SET_PDEATHSIG SIGKILL
-    std::optional<std::uint32_t> uid, gid;      // set in the child, supplementary groups dropped; needs root
-    std::string hidden_folder;                  // without root: masked from the child by a mount namespace of its own
+    std::vector<std::string> argv;                     // argv[0] is a path, or found on PATH of env
+    std::map<std::string, std::string> env;            // the whole environment
+    std::string working_folder;                        // empty: ours
+    int stdin_fd = -1, stdout_fd = -1, stderr_fd = -1; // -1: /dev/null for stdin, inherited for the others
+    std::vector<std::pair<int, int>> keep_fds;         // {ours, number in the child}; all other descriptors are closed in the child
+    bool new_session = false;                          // setsid: signals of our terminal do not reach it
+    bool die_with_parent = false;                      // PR_SET_PDEATHSIG SIGKILL
+    std::optional<std::uint32_t> uid, gid;             // set in the child, supplementary groups dropped; needs root
+    std::string hidden_folder;                         // without root: masked from the child by a mount namespace of its own
     bool no_new_privileges = false;
 };
 
@@ -40,8 +40,8 @@ struct launch_options {
 identity launch(const launch_options& options);
 
 struct exit_status {
-    bool known = false;     // not our child (adopted): only that it ended is known
-    int code = -1;          // exit code, or -1 when killed
+    bool known = false; // not our child (adopted): only that it ended is known
+    int code = -1;      // exit code, or -1 when killed
     int signal = 0;
 };
 
@@ -50,6 +50,7 @@ class watch {
 public:
     watch(loop& on, identity process, std::function<void(exit_status)> on_exit);
     ~watch();
+
 private:
     struct state;
     std::shared_ptr<state> state_;

@@ -30,7 +30,7 @@ std::optional<function_name> parse_function_name(std::string_view text);
 
 using string_map = std::map<std::string, std::string>;
 
-struct resources {   // quantities are kept as they were sent: "128Mi", "100m"
+struct resources { // quantities are kept as they were sent: "128Mi", "100m"
     string_map values;
 };
 
@@ -47,7 +47,7 @@ struct function_spec {
     std::optional<resources> limits;
     std::optional<resources> requests;
     bool read_only_root_filesystem = false;
-    std::string created_at;   // RFC 3339
+    std::string created_at; // RFC 3339
     // A static endpoint, from an operator's configuration only, never from the API: a process that is not ours.
     std::string static_url;
     std::uint32_t static_max_inflight = 0;
@@ -55,11 +55,11 @@ struct function_spec {
 
 // One running replica of a function, as the provider publishes it.
 struct endpoint {
-    std::string replica;               // unique within the function, never used again for another process
-    std::string host;                  // numeric address
+    std::string replica; // unique within the function, never used again for another process
+    std::string host;    // numeric address
     std::uint16_t port = 0;
-    std::uint32_t max_inflight = 0;    // 0: none declared
-    std::string token;                 // sent as Sluice-Replica-Token; empty: none (static endpoint)
+    std::uint32_t max_inflight = 0; // 0: none declared
+    std::string token;              // sent as Sluice-Replica-Token; empty: none (static endpoint)
     bool ready = false;
 
     friend bool operator==(const endpoint&, const endpoint&) = default;
@@ -67,8 +67,8 @@ struct endpoint {
 
 struct function_endpoints {
     function_name name;
-    std::uint32_t desired = 0;         // replicas wanted
-    std::vector<endpoint> replicas;    // those that run, ready or not
+    std::uint32_t desired = 0;      // replicas wanted
+    std::vector<endpoint> replicas; // those that run, ready or not
 };
 
 struct namespace_spec {

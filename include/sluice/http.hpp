@@ -31,15 +31,15 @@ bool is_hop_by_hop(std::string_view name) noexcept;
 // A request as a server read it. The views live as long as the exchange that holds them.
 struct http_request {
     std::string_view method;
-    std::string_view target;             // as sent: path and query, never decoded
+    std::string_view target; // as sent: path and query, never decoded
     std::vector<header_view> fields;
     std::string_view body;
-    std::string_view peer;               // "address:port"
+    std::string_view peer; // "address:port"
 
-    std::string_view field(std::string_view name) const noexcept;   // first value, empty when absent
+    std::string_view field(std::string_view name) const noexcept; // first value, empty when absent
     bool has(std::string_view name) const noexcept;
-    std::string_view path() const noexcept;                         // target up to '?'
-    std::string_view query() const noexcept;                        // after '?', empty when absent
+    std::string_view path() const noexcept;  // target up to '?'
+    std::string_view query() const noexcept; // after '?', empty when absent
 };
 
 struct http_response {

@@ -9,7 +9,7 @@ struct kv_entry {
     std::string key;
     std::string value;
     std::uint64_t revision = 0;
-    bool erased = false;         // the key was removed; value is empty
+    bool erased = false; // the key was removed; value is empty
 };
 
 class key_value {

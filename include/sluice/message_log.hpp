@@ -16,12 +16,12 @@
 namespace sluice {
 
 enum class log_errc {
-    unknown = 1,      // no answer in time, or an answer that leaves it open: stored or not, ask again with the same id
-    wrong_sequence,   // the expected last sequence is not the stream's (JetStream 10071)
-    full,             // the stream's own bounds refuse it
-    too_large,        // above the server's max_payload
+    unknown = 1,    // no answer in time, or an answer that leaves it open: stored or not, ask again with the same id
+    wrong_sequence, // the expected last sequence is not the stream's (JetStream 10071)
+    full,           // the stream's own bounds refuse it
+    too_large,      // above the server's max_payload
     not_found,
-    unavailable,      // no connection, or no JetStream behind it: nothing was sent
+    unavailable, // no connection, or no JetStream behind it: nothing was sent
 };
 const boost::system::error_category& log_category() noexcept;
 inline boost::system::error_code make_error_code(log_errc e) noexcept { return {static_cast<int>(e), log_category()}; }
@@ -33,11 +33,11 @@ struct log_message {
 };
 
 struct append_request {
-    std::string id;                                      // Nats-Msg-Id, empty: none
+    std::string id; // Nats-Msg-Id, empty: none
     headers fields;
     std::string payload;
     std::optional<std::uint64_t> expected_last_sequence;
-    std::chrono::milliseconds deadline{5000};            // passed: log_errc::unknown
+    std::chrono::milliseconds deadline{5000}; // passed: log_errc::unknown
 };
 
 struct stored_at {
@@ -50,7 +50,7 @@ struct log_info {
     std::uint64_t last_sequence = 0;
     std::uint64_t messages = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t bytes_max = 0;      // 0: unbounded
+    std::uint64_t bytes_max = 0; // 0: unbounded
 };
 
 class message_log {

@@ -11,16 +11,16 @@ inline constexpr int format_version = 1;
 
 inline constexpr std::string_view default_queue = "faas-request";
 
-std::string log_stream(std::string_view queue, std::uint32_t partition);        // LOG_<queue>_<p>
-std::string log_subject(std::string_view queue, std::uint32_t partition);       // sluice.log.<queue>.<p>
-std::string journal_stream(std::string_view queue, std::uint32_t partition);    // JOURNAL_<queue>_<p>
-std::string journal_subject(std::string_view queue, std::uint32_t partition);   // sluice.journal.<queue>.<p>
+std::string log_stream(std::string_view queue, std::uint32_t partition);      // LOG_<queue>_<p>
+std::string log_subject(std::string_view queue, std::uint32_t partition);     // sluice.log.<queue>.<p>
+std::string journal_stream(std::string_view queue, std::uint32_t partition);  // JOURNAL_<queue>_<p>
+std::string journal_subject(std::string_view queue, std::uint32_t partition); // sluice.journal.<queue>.<p>
 
 // KV buckets. Keys of the first two are function_name::key(), of namespaces the name.
-inline constexpr std::string_view functions_bucket = "sluice_functions";     // function_spec as JSON
-inline constexpr std::string_view endpoints_bucket = "sluice_endpoints";     // function_endpoints as JSON
-inline constexpr std::string_view namespaces_bucket = "sluice_namespaces";   // namespace_spec as JSON
-inline constexpr std::string_view cluster_bucket = "sluice_cluster";         // "layout": {"version":1,"partitions":N}
+inline constexpr std::string_view functions_bucket = "sluice_functions";   // function_spec as JSON
+inline constexpr std::string_view endpoints_bucket = "sluice_endpoints";   // function_endpoints as JSON
+inline constexpr std::string_view namespaces_bucket = "sluice_namespaces"; // namespace_spec as JSON
+inline constexpr std::string_view cluster_bucket = "sluice_cluster";       // "layout": {"version":1,"partitions":N}
 
 // Header of a log message: "<version> <tenant> <function full name> <accepted unix ms>", single spaces.
 inline constexpr std::string_view call_header = "Sluice-Call";
