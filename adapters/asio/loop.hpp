@@ -52,7 +52,8 @@ private:
     std::shared_ptr<state> state_;
 };
 
-// Calls back for each signal of the set until destroyed or cancelled.
+// Calls back for each signal of the set until destroyed or cancelled. Cancelled, it no longer keeps the loop running, but still
+// swallows the signals: a second SIGTERM does not cut an orderly shutdown short. Destroyed, their default action is back.
 class signal_watch {
 public:
     signal_watch(loop& on, std::initializer_list<int> signals, std::function<void(int)> on_signal);
@@ -64,7 +65,8 @@ private:
     std::shared_ptr<state> state_;
 };
 
-// Calls back each time a descriptor is readable (a pipe, a pidfd), until destroyed. Does not own the descriptor.
+// Calls back each time a descriptor is readable (a pipe, a pidfd), until destroyed; keeps on calling while it stays readable. Makes
+// it non-blocking. Does not own it: the caller may close it at any time. Throws std::system_error for a descriptor that cannot be polled.
 class readable_watch {
 public:
     readable_watch(loop& on, int fd, std::function<void()> on_readable);
