@@ -80,6 +80,7 @@ private:
         std::function<std::string()> show;
     };
     entry* find(std::string_view key);
+    std::vector<std::string> read_arguments(const std::vector<std::string>& arguments);
     std::vector<entry> entries_;
 };
 
