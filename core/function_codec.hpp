@@ -19,6 +19,10 @@ template <class T> using parsed = boost::system::result<T, field_error>;
 // and values beyond the bounds are errors.
 parsed<function_spec> parse_deployment(std::string_view json);
 
+// The body of DELETE /system/functions (DeleteFunctionRequest), and of POST and PUT /system/namespace (FunctionNamespace).
+parsed<function_name> parse_delete_request(std::string_view json);
+parsed<namespace_spec> parse_namespace(std::string_view json);
+
 // What the KV buckets hold. Reading refuses a newer "version".
 std::string encode(const function_spec& spec);
 parsed<function_spec> decode_function(std::string_view json);
@@ -29,5 +33,7 @@ parsed<namespace_spec> decode_namespace(std::string_view json);
 
 // FunctionStatus, as GET /system/function(s) answers.
 std::string status_json(const function_spec& spec, const function_endpoints* endpoints, double invocation_count);
+// FunctionNamespace, as GET /system/namespace/NAME answers.
+std::string namespace_json(const namespace_spec& space);
 
 }
