@@ -60,6 +60,15 @@ void fair_queue::push_front(lane_index lane, item what)
     join(lane);
 }
 
+void fair_queue::erase(std::uint32_t partition)
+{
+    for (auto& lane : lanes_) {
+        auto kept = std::remove_if(lane.items.begin(), lane.items.end(), [partition](const item& i) { return i.partition == partition; });
+        waiting_ -= static_cast<std::size_t>(lane.items.end() - kept);
+        lane.items.erase(kept, lane.items.end());
+    }
+}
+
 void fair_queue::join(lane_index index)
 {
     auto& lane = lanes_[index];

@@ -42,6 +42,8 @@ public:
 
     void push_back(lane_index lane, item what);
     void push_front(lane_index lane, item what); // given back: it keeps its turn
+    // Forgets the waiting items of a partition.
+    void erase(std::uint32_t partition);
     // Takes the next item, which then counts as running for its tenant.
     std::optional<pick> next();
     void finished(lane_index lane);

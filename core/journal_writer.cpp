@@ -15,13 +15,15 @@ journal_writer::journal_writer(std::uint64_t epoch, std::string owner, std::uint
 
 void journal_writer::add(journal::record what)
 {
+    std::string bytes;
+    journal::append_record(bytes, what);
+    if (!open_.empty() && open_payload_.size() + bytes.size() > options_.batch_bytes_max)
+        close_batch();
     if (open_.empty())
         open_payload_ = journal::encode_head(epoch_, owner_, next_number_);
-    journal::append_record(open_payload_, what);
+    open_payload_ += bytes;
     open_.push_back(std::move(what));
     ++unstored_;
-    if (open_payload_.size() >= options_.batch_bytes_max)
-        close_batch();
 }
 
 void journal_writer::close_batch()

@@ -22,7 +22,7 @@ namespace sluice::core {
 class journal_writer {
 public:
     struct options {
-        std::size_t batch_bytes_max = 512 * 1024; // a batch is closed once it has this size; its last record may exceed it
+        std::size_t batch_bytes_max = 512 * 1024; // a batch is closed before it would grow beyond it; a larger record has one of its own
         std::size_t pipeline_bytes = 64 * 1024;   // with something in flight, the next batch goes out from this size on
         std::size_t in_flight_max = 4;
         milliseconds resend_wait_min{50}; // doubling

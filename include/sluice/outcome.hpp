@@ -26,7 +26,7 @@ struct outcome {
     outcome_kind kind = outcome_kind::unreachable;
     answer reply;       // filled for delivered only
     std::string reason; // for people: one line, empty when delivered
-    milliseconds took{0};
+    std::chrono::microseconds took{0};
 };
 
 }

@@ -13,4 +13,10 @@ using mono_time = std::chrono::steady_clock::time_point;
 // Wall time in whole milliseconds since 1970-01-01T00:00:00Z: only for what is stored or shown.
 using unix_ms = std::int64_t;
 
+// One reading of both clocks.
+struct instant {
+    mono_time mono;
+    unix_ms wall = 0;
+};
+
 }

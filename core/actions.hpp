@@ -1,0 +1,122 @@
+#pragma once
+#include "core/invocation.hpp"
+#include "core/journal_records.hpp"
+#include "core/journal_writer.hpp"
+#include "core/retry.hpp"
+#include "sluice/function.hpp"
+
+#include <memory>
+#include <string>
+#include <variant>
+
+// What a shard asks of whoever runs it. Each action that wants an answer says which member of core::shard takes it. Actions are performed in
+// order; an answer never arrives inside the call that performs one.
+namespace sluice::core {
+
+// A call of one ownership of a partition. A slot number is never used again, so what belongs to an ownership that ended is recognised.
+struct call_key {
+    std::uint32_t slot = 0;
+    std::uint64_t sequence = 0;
+
+    friend auto operator<=>(const call_key&, const call_key&) = default;
+};
+
+namespace act {
+
+// The extents of the partition's log and journal; answer: opened().
+struct ask_extents {
+    std::uint32_t slot = 0;
+};
+// Read the journal from its first message; answers: journal_message() each, until read_log or closed.
+struct read_journal {
+    std::uint32_t slot = 0;
+};
+// Read the log in order from this sequence, for as long as the slot lives; the journal is not read any more. Answers: log_message() each.
+struct read_log {
+    std::uint32_t slot = 0;
+    std::uint64_t from = 1;
+};
+// Ask the log's reader for no more, or for more again.
+struct pause_log {
+    std::uint32_t slot = 0;
+    bool paused = false;
+};
+// Answers: append_result().
+struct append {
+    std::uint32_t slot = 0;
+    journal_writer::append what;
+};
+// Read this sequence of the journal from the leader; answer: read_back_result().
+struct read_back {
+    std::uint32_t slot = 0;
+    std::uint64_t sequence = 0;
+};
+// Answer: last_result().
+struct ask_last {
+    std::uint32_t slot = 0;
+};
+// Read a call's log message again; answer: call_fetched().
+struct fetch_call {
+    call_key call;
+};
+// Read the journal message that holds a call's answer; answer: answer_fetched().
+struct fetch_answer {
+    call_key call;
+    std::uint64_t journal_sequence = 0;
+};
+// Send the call to the replica; answer: attempt_finished().
+struct dispatch {
+    call_key call;
+    std::uint32_t attempt = 1;
+    std::shared_ptr<const invocation> what;
+    std::shared_ptr<const endpoint> target;
+};
+// Send the callback; answer: callback_finished().
+struct send_callback {
+    call_key call;
+    std::uint32_t attempt = 1;
+    std::shared_ptr<const journal::answered> what;
+};
+// Remove everything below the sequence; answer: log_purged().
+struct purge_log {
+    std::uint32_t slot = 0;
+    std::uint64_t below = 0;
+};
+// Remove everything below the sequence; no answer.
+struct purge_journal {
+    std::uint32_t slot = 0;
+    std::uint64_t below = 0;
+};
+// The partition is not ours any more, or cannot be read: let go of everything that belongs to the slot, and take the partition over anew
+// later, unless `final`.
+struct closed {
+    std::uint32_t slot = 0;
+    std::uint32_t partition = 0;
+    std::string reason;
+    bool final = false;
+};
+// The call is settled on record; for counters and logs.
+struct settled {
+    call_key call;
+    function_name function;
+    journal::settled::how_kind how = journal::settled::how_kind::done;
+    std::uint32_t status = 0;
+    std::uint32_t attempts = 0;
+};
+// The shard met this function for the first time: tell it what is known, with set_exists() and set_replicas().
+struct lookup {
+    function_name function;
+};
+// For the log: something a person should know.
+struct warn {
+    std::uint32_t slot = 0;
+    std::string message;
+};
+
+}
+
+using action = std::variant<act::ask_extents, act::read_journal, act::read_log, act::pause_log, act::append, act::read_back, act::ask_last,
+                            act::fetch_call, act::fetch_answer, act::dispatch, act::send_callback, act::purge_log, act::purge_journal,
+                            act::closed, act::settled, act::lookup, act::warn>;
+
+}

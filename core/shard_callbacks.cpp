@@ -1,0 +1,137 @@
+// The part of the shard that sends callbacks: from an answer on record to the record that settles the call.
+#include "core/shard.hpp"
+
+#include <algorithm>
+
+namespace sluice::core {
+
+namespace {
+
+constexpr milliseconds fetch_again_wait{500};
+
+bool accepted(const outcome& result)
+{
+    return result.kind == outcome_kind::delivered && result.reply.status >= 200 && result.reply.status < 300;
+}
+
+std::string reason_of(const outcome& result)
+{
+    return result.kind == outcome_kind::delivered ? "status " + std::to_string(result.reply.status) : result.reason;
+}
+
+std::shared_ptr<const journal::answered> find_answer(const sluice::log_message& message, const journal::call_ref& call)
+{
+    auto batch = journal::decode(message.payload);
+    if (!batch)
+        return nullptr;
+    for (auto& record : batch->records)
+        if (auto* found = std::get_if<journal::answered>(&record); found && found->call == call)
+            return std::make_shared<const journal::answered>(std::move(*found));
+    return nullptr;
+}
+
+}
+
+void shard::stored_answer(call_key key, journal::answered what, std::uint64_t journal_sequence)
+{
+    auto* entry = find(key);
+    if (!entry)
+        return;
+    entry->journal_sequence = journal_sequence;
+    entry->state = call_state::callback_queued;
+    const auto bytes = what.body.size() + what.head.size();
+    if (answer_bytes_ + bytes <= options_.answer_bytes_budget) {
+        answer_bytes_ += bytes;
+        answers_.emplace(key, std::make_shared<const journal::answered>(std::move(what)));
+    }
+    callbacks_.push_back(lanes_[entry->lane].callback_lane, {key.slot, key.sequence});
+}
+
+void shard::drop_answer(call_key key)
+{
+    auto at = answers_.find(key);
+    if (at == answers_.end())
+        return;
+    answer_bytes_ -= at->second->body.size() + at->second->head.size();
+    answers_.erase(at);
+}
+
+void shard::start_callbacks()
+{
+    while (!draining_ && callbacks_under_way_.size() < options_.callbacks_max) {
+        auto next = callbacks_.next();
+        if (!next)
+            return;
+        const call_key key{next->what.partition, next->what.sequence};
+        auto* what = find(key);
+        if (!what || what->state != call_state::callback_queued) {
+            callbacks_.finished(next->lane);
+            continue;
+        }
+        what->state = call_state::callback_running;
+        callbacks_under_way_.emplace(key, callback_under_way{next->lane, nullptr});
+        if (auto kept = answers_.find(key); kept != answers_.end()) {
+            auto answer = kept->second;
+            drop_answer(key);
+            send(key, std::move(answer));
+        } else {
+            out_.push_back(act::fetch_answer{key, what->journal_sequence});
+        }
+    }
+}
+
+void shard::send(call_key key, std::shared_ptr<const journal::answered> what)
+{
+    callbacks_under_way_[key].what = what;
+    out_.push_back(act::send_callback{key, find(key)->callback_attempts + 1, std::move(what)});
+}
+
+void shard::callback_again(call_key key, call& what, mono_time due)
+{
+    what.state = call_state::callback_delayed;
+    wait_until(key, due, timer_kind::callback_due);
+}
+
+void shard::answer_fetched(call_key key, const boost::system::result<sluice::log_message>& result, instant now)
+{
+    auto at = callbacks_under_way_.find(key);
+    if (at == callbacks_under_way_.end() || at->second.what)
+        return;
+    auto* what = find(key);
+    if (what && result)
+        if (auto answer = find_answer(*result, {key.sequence, what->id_hash}))
+            return send(key, std::move(answer));
+    callbacks_.finished(at->second.lane);
+    callbacks_under_way_.erase(at);
+    if (!what)
+        return;
+    if (result || result.error() == log_errc::not_found)
+        return close(key.slot,
+                     "journal sequence " + std::to_string(what->journal_sequence) + " does not hold the answer that was stored there");
+    callback_again(key, *what, now.mono + fetch_again_wait);
+}
+
+void shard::callback_finished(call_key key, const outcome& result, instant now)
+{
+    auto at = callbacks_under_way_.find(key);
+    if (at == callbacks_under_way_.end() || !at->second.what)
+        return;
+    const auto sent = at->second.what;
+    callbacks_.finished(at->second.lane);
+    callbacks_under_way_.erase(at);
+    auto* what = find(key);
+    if (!what)
+        return;
+    ++what->callback_attempts;
+    if (accepted(result))
+        return record_settled(key, *what, journal::settled::how_kind::called_back, sent->status);
+    const auto& policy = options_.callback;
+    if (what->callback_attempts < policy.attempts_max)
+        return callback_again(key, *what, now.mono + backoff(what->callback_attempts, policy.wait_min, policy.wait_max));
+    out_.push_back(act::warn{key.slot,
+                             "callback is given up sequence=" + std::to_string(key.sequence)
+                                 + " attempts=" + std::to_string(what->callback_attempts) + " reason=\"" + reason_of(result) + '"'});
+    record_settled(key, *what, journal::settled::how_kind::callback_dead, sent->status);
+}
+
+}
