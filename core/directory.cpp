@@ -1,0 +1,181 @@
+#include "core/directory.hpp"
+
+#include "core/function_codec.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace sluice::core {
+
+// Held by the watchers' callbacks only weakly: they end with the directory.
+struct directory::state {
+    struct known {
+        std::optional<function_spec> spec;
+        std::optional<function_endpoints> endpoints;
+
+        bool nothing() const { return !spec && !endpoints; }
+    };
+
+    report on_bad_value;
+    std::map<function_name, known> functions;
+    std::map<std::string, namespace_spec> spaces;
+    namespace_spec default_space{std::string(default_namespace), {}, {}};
+    int buckets_behind = 3;
+    std::vector<std::function<void(const function_name&)>> on_function, on_endpoints;
+    std::vector<std::function<void()>> on_current;
+    std::unique_ptr<key_value::watcher> function_watch, endpoint_watch, namespace_watch;
+
+    void bad(const kv_entry& entry, std::string_view what, const field_error& wrong)
+    {
+        if (on_bad_value)
+            on_bad_value(std::string(what) + " \"" + entry.key + "\" revision " + std::to_string(entry.revision) + ": field " + wrong.field
+                         + ' ' + wrong.message + "; the last good value stays");
+    }
+
+    // What a key names, if its form is "space.name".
+    static std::optional<function_name> name_of(const std::string& key)
+    {
+        const auto dot = key.find('.');
+        if (dot == key.npos || !is_dns_label(key.substr(0, dot)) || !is_dns_label(key.substr(dot + 1)))
+            return std::nullopt;
+        return function_name{key.substr(dot + 1), key.substr(0, dot)};
+    }
+
+    // A function's spec or endpoints changed: `slot` picks which.
+    template <class Value, class Decode>
+    void take(const kv_entry& entry, std::string_view what, Decode decode, std::optional<Value> known::*slot,
+              std::vector<std::function<void(const function_name&)>>& listeners)
+    {
+        const auto name = name_of(entry.key);
+        if (!name)
+            return bad(entry, what, {"key", "is no NAMESPACE.NAME"});
+        if (entry.erased) {
+            const auto at = functions.find(*name);
+            if (at == functions.end() || !(at->second.*slot))
+                return;
+            (at->second.*slot).reset();
+            if (at->second.nothing())
+                functions.erase(at);
+        } else {
+            auto value = decode(entry.value);
+            if (!value)
+                return bad(entry, what, value.error());
+            if (value->name != *name)
+                return bad(entry, what, {"name", "is not the key's"});
+            functions[*name].*slot = std::move(*value);
+        }
+        for (const auto& listener : listeners)
+            listener(*name);
+    }
+
+    // A namespace that changes may move its functions to another tenant: their listeners hear of it.
+    void take_space(const kv_entry& entry)
+    {
+        if (entry.erased) {
+            spaces.erase(entry.key);
+        } else {
+            auto value = decode_namespace(entry.value);
+            if (!value)
+                return bad(entry, "namespace", value.error());
+            if (value->name != entry.key)
+                return bad(entry, "namespace", {"name", "is not the key's"});
+            spaces.insert_or_assign(entry.key, std::move(*value));
+        }
+        std::vector<function_name> within;
+        for (const auto& [name, what] : functions)
+            if (name.space == entry.key && what.spec)
+                within.push_back(name);
+        for (const auto& name : within)
+            for (const auto& listener : on_function)
+                listener(name);
+    }
+
+    void one_read_to_its_end()
+    {
+        if (--buckets_behind == 0)
+            for (const auto& listener : on_current)
+                listener();
+    }
+};
+
+directory::directory(key_value& functions, key_value& endpoints, key_value& namespaces, report on_bad_value)
+    : state_(std::make_shared<state>())
+{
+    state_->on_bad_value = std::move(on_bad_value);
+    std::weak_ptr<state> weak = state_;
+    auto read_to_end = [weak] {
+        if (auto self = weak.lock())
+            self->one_read_to_its_end();
+    };
+    auto on_function = [weak](kv_entry entry) {
+        if (auto self = weak.lock())
+            self->take(entry, "function", decode_function, &state::known::spec, self->on_function);
+    };
+    auto on_endpoints = [weak](kv_entry entry) {
+        if (auto self = weak.lock())
+            self->take(entry, "endpoints", decode_endpoints, &state::known::endpoints, self->on_endpoints);
+    };
+    auto on_space = [weak](kv_entry entry) {
+        if (auto self = weak.lock())
+            self->take_space(entry);
+    };
+    state_->namespace_watch = namespaces.watch(on_space, read_to_end);
+    state_->function_watch = functions.watch(on_function, read_to_end);
+    state_->endpoint_watch = endpoints.watch(on_endpoints, read_to_end);
+}
+
+bool directory::current() const noexcept { return state_->buckets_behind == 0; }
+
+const function_spec* directory::find(const function_name& name) const
+{
+    const auto at = state_->functions.find(name);
+    return at != state_->functions.end() && at->second.spec ? &*at->second.spec : nullptr;
+}
+
+const function_endpoints* directory::endpoints(const function_name& name) const
+{
+    const auto at = state_->functions.find(name);
+    return at != state_->functions.end() && at->second.endpoints ? &*at->second.endpoints : nullptr;
+}
+
+const namespace_spec* directory::space(const std::string& name) const
+{
+    const auto at = state_->spaces.find(name);
+    if (at != state_->spaces.end())
+        return &at->second;
+    return name == default_namespace ? &state_->default_space : nullptr;
+}
+
+const std::string& directory::tenant_of(const std::string& name) const
+{
+    const auto* known = space(name);
+    return known ? known->tenant() : name;
+}
+
+std::vector<const function_spec*> directory::functions_in(const std::string& name) const
+{
+    std::vector<const function_spec*> found;
+    for (const auto& [function, what] : state_->functions)
+        if (function.space == name && what.spec)
+            found.push_back(&*what.spec);
+    return found;
+}
+
+std::vector<std::string> directory::spaces() const
+{
+    std::vector<std::string> names;
+    bool default_seen = false;
+    for (const auto& [name, spec] : state_->spaces) {
+        default_seen |= name == default_namespace;
+        names.push_back(name);
+    }
+    if (!default_seen)
+        names.insert(std::lower_bound(names.begin(), names.end(), default_namespace), std::string(default_namespace));
+    return names;
+}
+
+void directory::on_function(std::function<void(const function_name&)> changed) { state_->on_function.push_back(std::move(changed)); }
+void directory::on_endpoints(std::function<void(const function_name&)> changed) { state_->on_endpoints.push_back(std::move(changed)); }
+void directory::on_current(std::function<void()> current) { state_->on_current.push_back(std::move(current)); }
+
+}
