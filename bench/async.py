@@ -12,6 +12,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import time
 
 import machine
 import perf_profile
@@ -196,8 +197,12 @@ class Bench:
                 "idle_cpu_us_per_call": cpu * 1e6 / calls}
 
     def rss(self):
-        rss, pss = self.sluice.snapshot().memory_mb()
-        return {"rss_idle_mb": sum(rss.values()), "pss_idle_mb": pss, **{f"rss_idle_mb {role}": size for role, size in rss.items()}}
+        before = self.sluice.snapshot()
+        time.sleep(self.options.seconds)
+        now = self.sluice.snapshot()
+        rss, pss = now.memory_mb()
+        idle_share = sum(now.cpu_since(before).values()) / (now.at - before.at)
+        return {"rss_idle_mb": sum(rss.values()), "pss_idle_mb": pss, "idle_cpu_share": idle_share, **{f"rss_idle_mb {role}": size for role, size in rss.items()}}
 
     def deploy_watchdog(self):
         self.watchdog_control = free_port()
