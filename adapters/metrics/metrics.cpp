@@ -61,10 +61,10 @@ struct family {
     std::map<labels, child> children;
 };
 
-bool well_formed(const std::string& name, const labels& with, prometheus::MetricType type)
+bool well_formed(const std::string& name, const labels& with)
 {
     return prometheus::CheckMetricName(name)
-        && std::all_of(with.begin(), with.end(), [&](const auto& label) { return prometheus::CheckLabelName(label.first, type); });
+        && std::all_of(with.begin(), with.end(), [](const auto& label) { return prometheus::CheckLabelName(label.first); });
 }
 
 prometheus::ClientMetric collect(const labels& with, const child& from)
@@ -84,7 +84,7 @@ struct registry::state {
     {
         using pointer = std::shared_ptr<Impl>;
         const std::size_t type = child(std::in_place_type<pointer>).index();
-        assert(well_formed(name, with, types.at(type)));
+        assert(well_formed(name, with));
         std::sort(with.begin(), with.end()); // {a, b} and {b, a} are one child
         const std::lock_guard lock(mutex);
         auto& in = families.try_emplace(name, family{.help = help, .type = type, .children = {}}).first->second;

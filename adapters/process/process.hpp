@@ -29,14 +29,15 @@ struct launch_options {
     std::string working_folder;                        // empty: ours
     int stdin_fd = -1, stdout_fd = -1, stderr_fd = -1; // -1: /dev/null for stdin, inherited for the others
     std::vector<std::pair<int, int>> keep_fds;         // {ours, number in the child}; all other descriptors are closed in the child
-    bool new_session = false;                          // setsid: signals of our terminal do not reach it
-    bool die_with_parent = false;                      // PR_SET_PDEATHSIG SIGKILL
-    std::optional<std::uint32_t> uid, gid;             // set in the child, supplementary groups dropped; needs root
-    std::string hidden_folder;                         // without root: masked from the child by a mount namespace of its own
+    bool new_session = false;                          // setsid: a process group of its own, signals of our terminal do not reach it
+    bool die_with_parent = false;                      // PR_SET_PDEATHSIG SIGKILL, when the thread that launched it ends
+    std::optional<std::uint32_t> uid, gid; // set in the child, supplementary groups dropped; needs root. No gid: the uid's number
+    std::string hidden_folder;             // without root: masked from the child by a mount namespace of its own
     bool no_new_privileges = false;
 };
 
-// Throws std::system_error naming argv[0] when it cannot be started (also when exec fails).
+// Waits for the exec. Throws std::system_error naming argv[0] when it cannot be started (also when exec fails), std::invalid_argument
+// for options that cannot be met by any child. The child begins with default signal handling and nothing blocked.
 identity launch(const launch_options& options);
 
 struct exit_status {
@@ -45,7 +46,8 @@ struct exit_status {
     int signal = 0;
 };
 
-// Calls back once when the process ends, ours or adopted; reaps it when it is ours. Destroying it only stops watching.
+// Calls back once when the process ends, ours or adopted (at once if it is gone), and reaps it after that when it is ours: within the
+// callback signal_group still reaches what the process left behind. Destroying it only stops watching.
 class watch {
 public:
     watch(loop& on, identity process, std::function<void(exit_status)> on_exit);
@@ -56,7 +58,8 @@ private:
     std::shared_ptr<state> state_;
 };
 
-// Sends the signal to exactly this process (pidfd), or to its whole process group. False when it is gone.
+// Sends the signal to exactly this process (pidfd), or to its whole process group if it leads one. False when it is gone; a leader
+// that has ended and is not reaped yet still stands for its group.
 bool signal(const identity& process, int number);
 bool signal_group(const identity& process, int number);
 

@@ -1,0 +1,77 @@
+#include "adapters/process/pidfd.hpp"
+#include "adapters/process/process.hpp"
+
+#include <cerrno>
+#include <sys/wait.h>
+#include <utility>
+
+namespace sluice::process {
+
+namespace {
+
+// glibc calls the id type P_PIDFD; older headers lack it.
+constexpr auto by_pidfd = static_cast<idtype_t>(3);
+
+exit_status translate(const siginfo_t& info)
+{
+    if (info.si_code == CLD_EXITED)
+        return {.known = true, .code = info.si_status, .signal = 0};
+    return {.known = true, .code = -1, .signal = info.si_status};
+}
+
+}
+
+struct watch::state {
+    static void ended(const std::shared_ptr<state>& self)
+    {
+        const auto held = self; // the callback may destroy the watch
+        siginfo_t info{};
+        const auto pidfd = static_cast<id_t>(held->pidfd.number());
+        const bool ours = ::waitid(by_pidfd, pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+        if (ours && info.si_pid == 0)
+            return; // readable for another reason: it has not ended
+        held->readable.reset();
+        // Reaped only after the callback: until then its pid, and with it the name of its process group, is not given away.
+        struct reap {
+            ~reap()
+            {
+                siginfo_t ignored{};
+                ::waitid(by_pidfd, pidfd, &ignored, WEXITED | WNOHANG);
+            }
+            id_t pidfd;
+        } reap{pidfd};
+        if (const auto on_exit = std::exchange(held->on_exit, nullptr))
+            on_exit(ours ? translate(info) : exit_status{});
+    }
+
+    descriptor pidfd;
+    std::unique_ptr<readable_watch> readable;
+    std::function<void(exit_status)> on_exit;
+};
+
+watch::watch(loop& on, identity process, std::function<void(exit_status)> on_exit) : state_(std::make_shared<state>())
+{
+    state_->pidfd = open_pidfd(process);
+    state_->on_exit = std::move(on_exit);
+    const std::weak_ptr weak = state_;
+    const auto ended = [weak] {
+        if (const auto held = weak.lock())
+            state::ended(held);
+    };
+    if (state_->pidfd.valid())
+        state_->readable = std::make_unique<readable_watch>(on, state_->pidfd.number(), ended);
+    else
+        on.post([weak] {
+            const auto held = weak.lock();
+            if (const auto gone = held ? std::exchange(held->on_exit, nullptr) : nullptr)
+                gone(exit_status{});
+        });
+}
+
+watch::~watch()
+{
+    state_->readable.reset();
+    state_->on_exit = nullptr;
+}
+
+}
