@@ -1,0 +1,98 @@
+#include "cli/roles.hpp"
+
+#include "cli/up/up.hpp"
+#include "core/config.hpp"
+#include "gateway/gateway.hpp"
+#include "provider/local/provider.hpp"
+#include "queue-worker/queue_worker.hpp"
+#include "watchdog/watchdog.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace sluice::cli {
+
+namespace {
+
+config::table::sources sources_of(const call& with)
+{
+    config::table::sources from;
+    from.arguments = with.arguments;
+    for (const auto& variable : with.environment)
+        if (variable.first.rfind("SLUICE_", 0) == 0)
+            from.environment.insert(variable);
+    from.file_name = config::table::file_of(from.arguments, from.environment);
+    if (from.file_name.empty())
+        return from;
+    std::ifstream in(from.file_name, std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    if (!in)
+        throw config::error("config: cannot read " + from.file_name);
+    from.file_text = text.str();
+    return from;
+}
+
+void read(config::table& table, const call& with)
+{
+    try {
+        const auto words = table.read(sources_of(with));
+        if (!words.empty())
+            throw config::error("unexpected argument \"" + words.front() + '"');
+    } catch (const config::error& wrong) {
+        throw usage_error(wrong.what());
+    }
+}
+
+int start(const up::options& with, const call& from) { return up::run(with, from.environment); }
+int start(const gateway::options& with, const call&) { return gateway::run(with); }
+int start(const queue_worker::options& with, const call&) { return queue_worker::run(with); }
+int start(const provider::options& with, const call&) { return provider::run(with); }
+int start(const watchdog::options& with, const call&) { return watchdog::run(with); }
+
+void describe(config::table& table, up::options& into) { up::add_to(table, into); }
+void describe(config::table& table, gateway::options& into) { gateway::add_to(table, into); }
+void describe(config::table& table, queue_worker::options& into) { queue_worker::add_to(table, into); }
+void describe(config::table& table, provider::options& into) { provider::add_to(table, into); }
+void describe(config::table& table, watchdog::options& into) { watchdog::add_to(table, into); }
+
+template <class Options> int run_role(const role& self, const call& with)
+{
+    Options options;
+    config::table table;
+    describe(table, options);
+    const auto wish = config::table::wants(with.arguments);
+    if (wish.help) {
+        std::printf("sluice %s: %s\n\n%s", self.name, self.summary, table.help().c_str());
+        return 0;
+    }
+    read(table, with);
+    if (wish.print_config) {
+        std::fputs(table.print().c_str(), stdout);
+        return 0;
+    }
+    return start(options, with);
+}
+
+template <class Options> std::string rows()
+{
+    Options options;
+    config::table table;
+    describe(table, options);
+    return table.markdown();
+}
+
+constexpr role all[] = {
+    {"up", "everything on this machine, supervised", run_role<up::options>, rows<up::options>},
+    {"gateway", "HTTP in: calls, OpenFaaS's API", run_role<gateway::options>, rows<gateway::options>},
+    {"queue-worker", "runs accepted calls and sends callbacks", run_role<queue_worker::options>, rows<queue_worker::options>},
+    {"provider", "runs functions as processes of this machine", run_role<provider::options>, rows<provider::options>},
+    {"watchdog", "one replica of a function (started by the provider)", run_role<watchdog::options>, rows<watchdog::options>},
+};
+
+}
+
+std::span<const role> roles() noexcept { return all; }
+
+}

@@ -1,0 +1,157 @@
+#include "cli/up/child.hpp"
+
+#include "cli/up/files.hpp"
+
+#include <algorithm>
+#include <fcntl.h>
+#include <filesystem>
+#include <system_error>
+#include <unistd.h>
+
+namespace sluice::up {
+
+namespace {
+
+std::string describe(const process::exit_status& status)
+{
+    if (!status.known)
+        return "ended";
+    return status.signal ? fmt::format("signal={}", status.signal) : fmt::format("code={}", status.code);
+}
+
+// Closes the descriptor at the end of the scope.
+struct open_log {
+    explicit open_log(const std::string& path) : fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600))
+    {
+        if (fd < 0)
+            throw std::system_error(errno, std::generic_category(), path);
+    }
+    ~open_log() { ::close(fd); }
+    open_log(const open_log&) = delete;
+    open_log& operator=(const open_log&) = delete;
+    int fd;
+};
+
+}
+
+std::chrono::milliseconds restart_delay(const restart_policy& policy, unsigned failures)
+{
+    auto delay = policy.first;
+    for (unsigned i = 1; i < failures && delay < policy.longest; ++i)
+        delay *= 2;
+    return std::min(delay, policy.longest);
+}
+
+child::child(loop& on, logger& log, child_spec spec, std::function<void()> on_ready, std::function<void(std::string)> on_failed)
+    : loop_(on),
+      log_(log),
+      spec_(std::move(spec)),
+      on_ready_(std::move(on_ready)),
+      on_failed_(std::move(on_failed)),
+      poll_(on),
+      deadline_(on),
+      again_(on)
+{}
+
+child::~child() = default;
+
+void child::start()
+{
+    stopping_ = false;
+    launch();
+}
+
+void child::launch()
+{
+    process::launch_options options;
+    options.argv = spec_.argv;
+    options.env = spec_.env;
+    options.new_session = true; // Ctrl-C in our terminal reaches us alone: we stop the rest in order
+    options.die_with_parent = true;
+    ready_ = missed_deadline_ = false;
+    try {
+        const open_log output(spec_.log_file);
+        options.stdout_fd = options.stderr_fd = output.fd;
+        running_ = process::launch(options);
+    } catch (const std::system_error& error) {
+        if (!was_ready_)
+            return loop_.post([this, reason = std::string(error.what())] { on_failed_(reason); });
+        log_.error("cannot start role={} reason=\"{}\"", spec_.name, error.what());
+        const auto delay = restart_delay(spec_.restart, ++failures_);
+        return again_.after(delay, [this] { launch(); });
+    }
+    write_file(spec_.identity_file, fmt::format("{} {}\n", running_->pid, running_->start_ticks));
+    watch_ = std::make_unique<process::watch>(loop_, *running_, [this](process::exit_status status) { ended(status); });
+    log_.debug("started role={} pid={}", spec_.name, running_->pid);
+    deadline_.after(spec_.start_deadline, [this] {
+        log_.error("not ready in time role={} deadline_ms={}", spec_.name, spec_.start_deadline.count());
+        missed_deadline_ = true;
+        process::signal(*running_, SIGKILL);
+    });
+    poll_.after(spec_.ready_poll_interval, [this] { look_for_ready(); });
+}
+
+void child::look_for_ready()
+{
+    if (!std::filesystem::exists(spec_.ready_file(running_->pid)))
+        return poll_.after(spec_.ready_poll_interval, [this] { look_for_ready(); });
+    deadline_.cancel();
+    ready_ = was_ready_ = true;
+    ready_since_ = std::chrono::steady_clock::now();
+    log_.info("ready role={} pid={}", spec_.name, running_->pid);
+    on_ready_();
+}
+
+void child::ended(process::exit_status status)
+{
+    poll_.cancel();
+    deadline_.cancel();
+    remove_file(spec_.ready_file(running_->pid));
+    remove_file(spec_.identity_file);
+    running_.reset();
+    const bool settled = ready_ && std::chrono::steady_clock::now() - ready_since_ >= spec_.restart.settled;
+    ready_ = false;
+    if (stopping_)
+        return finish_stop();
+    if (!was_ready_ && (missed_deadline_ || (status.known && status.signal == 0))) {
+        const auto last = last_line(spec_.log_file);
+        return on_failed_(missed_deadline_ ? "not ready in time" : last.empty() ? describe(status) : last);
+    }
+    failures_ = settled ? 1 : failures_ + 1;
+    const auto delay = restart_delay(spec_.restart, failures_);
+    log_.warn("ended by itself role={} {} restart_in_ms={}", spec_.name, describe(status), delay.count());
+    again_.after(delay, [this] { launch(); });
+}
+
+void child::stop(std::function<void()> done)
+{
+    stopping_ = true;
+    stopped_ = std::move(done);
+    poll_.cancel();
+    again_.cancel();
+    if (!running_)
+        return loop_.post([this] { finish_stop(); });
+    process::signal(*running_, SIGTERM);
+    deadline_.after(spec_.stop_deadline, [this] {
+        log_.warn("killed: not stopped in time role={} deadline_ms={}", spec_.name, spec_.stop_deadline.count());
+        kill();
+    });
+}
+
+void child::kill()
+{
+    if (running_)
+        process::signal(*running_, SIGKILL);
+}
+
+void child::finish_stop()
+{
+    deadline_.cancel();
+    if (!stopped_)
+        return;
+    const auto done = std::exchange(stopped_, nullptr);
+    log_.debug("stopped role={}", spec_.name);
+    done();
+}
+
+}

@@ -1,0 +1,80 @@
+#pragma once
+#include "adapters/asio/loop.hpp"
+#include "adapters/log/log.hpp"
+#include "adapters/process/process.hpp"
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+// One supervised process: started, waited for until it is ready, started again with backoff when it ends by itself, and stopped with a
+// deadline. Its identity (pid and start time) is kept in a file as long as it runs, so that a supervisor that was killed leaves a trace
+// of what it had started. Loop thread only.
+namespace sluice::up {
+
+struct restart_policy {
+    std::chrono::milliseconds first{100};      // before the first restart; doubles with each one
+    std::chrono::milliseconds longest{10'000}; // at most this
+    std::chrono::milliseconds settled{30'000}; // ready for so long: the next end counts as the first again
+};
+
+// How long to wait before the restart that follows `failures` ends in a row (at least one).
+std::chrono::milliseconds restart_delay(const restart_policy& policy, unsigned failures);
+
+struct child_spec {
+    std::string name;
+    std::vector<std::string> argv;
+    std::map<std::string, std::string> env;
+    std::string identity_file;                         // "pid start_ticks" while it runs
+    std::string log_file;                              // takes stdout and stderr, appended
+    std::function<std::string(int pid)> ready_file;    // exists once the process is ready; removed when it has ended
+    std::chrono::milliseconds start_deadline{30'000};  // not ready by then: killed
+    std::chrono::milliseconds stop_deadline{10'000};   // SIGTERM, and SIGKILL when it has not ended by then
+    std::chrono::milliseconds ready_poll_interval{10}; // how often the ready file is looked for
+    restart_policy restart;
+};
+
+class child {
+public:
+    // on_ready runs each time the process is ready. on_failed runs instead of a restart when the process ends by itself (with an exit
+    // code) or misses its deadline before it was ready for the first time: such an end is a misconfiguration, not a crash.
+    child(loop& on, logger& log, child_spec spec, std::function<void()> on_ready, std::function<void(std::string reason)> on_failed);
+    ~child();
+    child(const child&) = delete;
+    child& operator=(const child&) = delete;
+
+    void start();
+    // Ends it for good; done runs once it has gone, at once when it is not running.
+    void stop(std::function<void()> done);
+    // SIGKILL, now; the done of a stop() runs when it has gone.
+    void kill();
+
+    const std::string& name() const noexcept { return spec_.name; }
+    bool ready() const noexcept { return ready_; }
+    std::optional<process::identity> running() const noexcept { return running_; }
+
+private:
+    void launch();
+    void look_for_ready();
+    void ended(process::exit_status status);
+    void finish_stop();
+
+    loop& loop_;
+    logger& log_;
+    child_spec spec_;
+    std::function<void()> on_ready_;
+    std::function<void(std::string)> on_failed_;
+    std::function<void()> stopped_;
+    std::optional<process::identity> running_;
+    std::unique_ptr<process::watch> watch_;
+    timer poll_, deadline_, again_;
+    std::chrono::steady_clock::time_point ready_since_{};
+    unsigned failures_ = 0;
+    bool ready_ = false, was_ready_ = false, missed_deadline_ = false, stopping_ = false;
+};
+
+}

@@ -1,0 +1,104 @@
+#include "cli/up/files.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace sluice::up {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
+
+}
+
+void write_file(const std::string& path, const std::string& content)
+{
+    const std::string fresh = path + ".new";
+    const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        fail(fresh);
+    std::size_t done = 0;
+    while (done < content.size()) {
+        const auto wrote = ::write(fd, content.data() + done, content.size() - done);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0) {
+            const int error = errno;
+            ::close(fd);
+            throw std::system_error(error, std::generic_category(), fresh);
+        }
+        done += static_cast<std::size_t>(wrote);
+    }
+    const bool stored = ::fsync(fd) == 0;
+    ::close(fd);
+    if (!stored || ::rename(fresh.c_str(), path.c_str()) != 0)
+        fail(path);
+}
+
+std::string read_file(const std::string& path)
+{
+    if (!std::filesystem::exists(path))
+        return {};
+    std::ifstream in(path, std::ios::binary);
+    if (!in)
+        fail(path);
+    std::ostringstream content;
+    content << in.rdbuf();
+    return content.str();
+}
+
+void remove_file(const std::string& path)
+{
+    if (!path.empty() && ::unlink(path.c_str()) != 0 && errno != ENOENT)
+        fail(path);
+}
+
+std::string last_line(const std::string& path)
+{
+    std::ifstream in(path, std::ios::binary | std::ios::ate);
+    if (!in)
+        return {};
+    const auto size = static_cast<std::streamoff>(in.tellg());
+    const auto start = std::max<std::streamoff>(0, size - 4096);
+    in.seekg(start);
+    std::string tail(static_cast<std::size_t>(size - start), '\0');
+    in.read(tail.data(), static_cast<std::streamsize>(tail.size()));
+    const auto end = tail.find_last_not_of("\r\n ");
+    if (end == std::string::npos)
+        return {};
+    tail.resize(end + 1);
+    const auto before = tail.find_last_of('\n');
+    return before == std::string::npos ? tail : tail.substr(before + 1);
+}
+
+void bound_log(const std::string& path, std::size_t bytes_max)
+{
+    std::error_code error;
+    if (std::filesystem::file_size(path, error) <= bytes_max || error)
+        return;
+    std::filesystem::copy_file(path, path + ".1", std::filesystem::copy_options::overwrite_existing, error);
+    std::filesystem::resize_file(path, 0, error); // the bound holds even when there was no room for the copy
+}
+
+std::string random_hex(std::size_t bytes)
+{
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string raw(bytes, '\0'), text;
+    if (::getrandom(raw.data(), raw.size(), 0) != static_cast<ssize_t>(raw.size()))
+        fail("getrandom");
+    for (const unsigned char byte : raw) {
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+    }
+    return text;
+}
+
+}

@@ -1,0 +1,162 @@
+#include "cli/up/plan.hpp"
+
+#include "cli/up/files.hpp"
+#include "cli/up/nats_server.hpp"
+
+#include <filesystem>
+
+namespace sluice::up {
+
+namespace {
+
+// Beyond what a role grants its own work when it stops, for the rest of its shutdown.
+constexpr std::chrono::milliseconds stop_margin{5'000};
+
+// Ours are for `up` alone: a role would refuse a variable that is no key of its own.
+std::map<std::string, std::string> without_ours(std::map<std::string, std::string> environment)
+{
+    std::erase_if(environment, [](const auto& variable) { return variable.first.rfind("SLUICE_", 0) == 0; });
+    return environment;
+}
+
+class role_builder {
+public:
+    role_builder(const std::string& role, const options& with, const state_folder& state, const surroundings& around)
+        : role_(role), with_(with)
+    {
+        spec_.name = role;
+        spec_.argv = {around.self, role};
+        spec_.env = without_ours(around.environment);
+        spec_.identity_file = state.identity_file(role);
+        spec_.log_file = state.log_file(role);
+        spec_.ready_file = [file = state.ready_file(role)](int) { return file; };
+        spec_.start_deadline = with.start_deadline;
+        spec_.stop_deadline = with.drain_deadline + stop_margin;
+        flag("--log-level", with.log_level).flag("--ready-file", state.ready_file(role));
+    }
+
+    role_builder& flag(const std::string& name, const std::string& value)
+    {
+        spec_.argv.push_back(name + '=' + value);
+        return *this;
+    }
+
+    role_builder& nats(const nats_access& access)
+    {
+        const std::pair<const char*, const std::string&> all[] = {{"--nats-url", access.url},
+                                                                  {"--nats-user", access.user},
+                                                                  {"--nats-password-file", access.password_file},
+                                                                  {"--nats-credentials-file", access.credentials_file},
+                                                                  {"--nats-ca-file", access.ca_file},
+                                                                  {"--nats-cert-file", access.cert_file},
+                                                                  {"--nats-key-file", access.key_file}};
+        for (const auto& [name, value] : all)
+            if (!value.empty())
+                flag(name, value);
+        return *this;
+    }
+
+    role_builder& each(const std::string& name, const std::vector<std::string>& values)
+    {
+        for (const auto& value : values)
+            flag(name, value);
+        return *this;
+    }
+
+    // The operator's own flags come last: of a flag given twice the last one counts.
+    child_spec build()
+    {
+        for (const auto& entry : with_.role_option) {
+            const auto dot = entry.find('.'), equals = entry.find('=');
+            if (entry.substr(0, dot) != role_)
+                continue;
+            auto key = entry.substr(dot + 1, equals - dot - 1);
+            std::replace(key.begin(), key.end(), '_', '-');
+            flag("--" + key, entry.substr(equals + 1));
+        }
+        return std::move(spec_);
+    }
+
+private:
+    std::string role_;
+    const options& with_;
+    child_spec spec_;
+};
+
+void check_role_options(const options& with)
+{
+    for (const auto& entry : with.role_option) {
+        const auto dot = entry.find('.'), equals = entry.find('=');
+        const auto role = entry.substr(0, dot);
+        if (dot == std::string::npos || equals == std::string::npos || equals < dot + 2)
+            throw config::error("role_option: \"" + entry + "\" is not ROLE.KEY=VALUE");
+        if (role != "gateway" && role != "queue-worker" && role != "provider")
+            throw config::error("role_option: \"" + entry + "\": the roles are gateway, queue-worker and provider");
+    }
+}
+
+}
+
+child_spec nats_server_child(const options& with, const state_folder& state, const surroundings& around, nats_access& access)
+{
+    const auto path = around.environment.find("PATH");
+    const auto binary = find_nats_server(with.nats_server, path == around.environment.end() ? "" : path->second);
+    nats_server_options server;
+    server.port = free_port();
+    server.user = "sluice";
+    server.password = state.keep_secret("nats-password").value;
+    server.store_folder = state.nats_folder();
+    server.ports_folder = state.run_folder() + "/nats-ports";
+    server.payload_bytes_max = with.nats_payload_bytes_max;
+    server.store_bytes_max = with.nats_store_bytes_max;
+    std::filesystem::remove_all(server.ports_folder);
+    std::filesystem::create_directory(server.ports_folder);
+    const auto config_file = state.run_folder() + "/nats.conf";
+    write_file(config_file, nats_server_config(server));
+
+    access.url = "nats://127.0.0.1:" + std::to_string(server.port);
+    access.user = server.user;
+    access.password_file = state.secret_file("nats-password");
+
+    child_spec spec;
+    spec.name = "nats-server";
+    spec.argv = {binary, "--config", config_file};
+    spec.env = without_ours(around.environment);
+    spec.identity_file = state.identity_file(spec.name);
+    spec.log_file = state.log_file(spec.name);
+    spec.ready_file = [folder = server.ports_folder, name = std::filesystem::path(binary).filename().string()](int pid) {
+        return folder + '/' + name + '_' + std::to_string(pid) + ".ports";
+    };
+    spec.start_deadline = with.start_deadline;
+    return spec;
+}
+
+std::vector<child_spec> role_children(const options& with, const state_folder& state, const surroundings& around, const nats_access& access)
+{
+    check_role_options(with);
+    const auto bytes = std::to_string(with.body_bytes_max), partitions = std::to_string(with.partitions);
+    std::vector<child_spec> roles;
+    roles.push_back(role_builder("provider", with, state, around)
+                        .nats(access)
+                        .flag("--state-folder", state.provider_folder())
+                        .each("--static-function", with.static_function)
+                        .build());
+    roles.push_back(role_builder("queue-worker", with, state, around)
+                        .nats(access)
+                        .flag("--partitions", partitions)
+                        .flag("--drain-deadline", config::format_duration(with.drain_deadline))
+                        .each("--callback-allow", with.callback_allow)
+                        .build());
+    roles.push_back(role_builder("gateway", with, state, around)
+                        .nats(access)
+                        .flag("--listen", with.listen)
+                        .flag("--partitions", partitions)
+                        .flag("--body-bytes-max", bytes)
+                        .flag("--basic-auth-user-file", state.secret_file("basic-auth-user"))
+                        .flag("--basic-auth-password-file", state.secret_file("basic-auth-password"))
+                        .each("--callback-allow", with.callback_allow)
+                        .build());
+    return roles;
+}
+
+}

@@ -1,0 +1,199 @@
+#include "cli/up/up.hpp"
+
+#include "cli/up/command.hpp"
+#include "cli/up/files.hpp"
+#include "cli/up/leftovers.hpp"
+#include "cli/up/plan.hpp"
+#include "cli/up/supervisor.hpp"
+#include "sluice/version.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+
+namespace sluice::up {
+
+namespace {
+
+constexpr std::chrono::milliseconds leftover_deadline{10'000};
+
+// "127.0.0.1:8080" of a listener at any address too: where we reach it ourselves.
+std::string gateway_url(const state_folder& state)
+{
+    auto address = read_file(state.ready_file("gateway"));
+    while (!address.empty() && address.back() == '\n')
+        address.pop_back();
+    for (const std::string any : {"0.0.0.0:", "[::]:"})
+        if (address.rfind(any, 0) == 0)
+            address.replace(0, any.size(), "127.0.0.1:");
+    return "http://" + address;
+}
+
+bool is_loopback(const std::string& listen)
+{
+    return listen.rfind("127.", 0) == 0 || listen.rfind("localhost:", 0) == 0 || listen.rfind("[::1]:", 0) == 0;
+}
+
+class machine {
+public:
+    machine(const options& with, const std::map<std::string, std::string>& environment)
+        : with_(with),
+          environment_(environment),
+          log_(make_logger("up", with.log_level)),
+          state_(with.state),
+          children_(loop_, *log_, {with.log_bytes_max, std::chrono::seconds(2)}),
+          stop_signals_(loop_, {SIGINT, SIGTERM, SIGHUP}, [this](int) { asked_to_stop(); }),
+          child_signals_(loop_, {SIGCHLD}, [this](int) { reap(); })
+    {}
+
+    int run()
+    {
+        adopt_orphans();
+        user_ = state_.keep_secret("basic-auth-user", "admin");
+        password_ = state_.keep_secret("basic-auth-password");
+        end_leftovers(loop_, *log_, state_.run_folder(), leftover_deadline, [this] { start(); });
+        loop_.run();
+        end_orphans();
+        if (!failure_.empty())
+            throw std::runtime_error(failure_);
+        return code_;
+    }
+
+private:
+    void start()
+    {
+        if (stopping_)
+            return finish();
+        try {
+            const surroundings around{std::filesystem::read_symlink("/proc/self/exe"), environment_};
+            nats_access access{with_.nats,         with_.nats_user,      with_.nats_password_file, with_.nats_credentials_file,
+                               with_.nats_ca_file, with_.nats_cert_file, with_.nats_key_file};
+            if (with_.nats.empty())
+                children_.add(nats_server_child(with_, state_, around, access));
+            for (auto& spec : role_children(with_, state_, around, access))
+                children_.add(std::move(spec));
+        } catch (const std::exception& error) {
+            failure_ = error.what();
+            return stop();
+        }
+        started_ = true;
+        children_.start([this](const std::string& failure) { failure.empty() ? ready() : give_up(failure); });
+    }
+
+    void ready()
+    {
+        try {
+            const auto url = gateway_url(state_);
+            say(url);
+            if (with_.run.empty())
+                return;
+            auto environment = environment_;
+            environment["OPENFAAS_URL"] = url;
+            command_.emplace(loop_, with_.run, std::move(environment), [this](int code) { command_ended(code); });
+        } catch (const std::exception& error) {
+            failure_ = error.what();
+            stop();
+        }
+    }
+
+    void say(const std::string& url)
+    {
+        log_->info("up release={} gateway={} state={}", release, url, state_.path());
+        if (!is_loopback(with_.listen))
+            log_->warn("the gateway is reachable from other machines, without TLS listen={}", with_.listen);
+        log_->info("callbacks may go to public addresses and to callback_allow={}", fmt::join(with_.callback_allow, ","));
+        // Not through the logger, which never sees a secret.
+        if (password_.fresh)
+            fmt::print("made for /system/*: user {}, password {}\n", user_.value, password_.value);
+        fmt::print("password of user {}: in {}\n", user_.value, state_.secret_file("basic-auth-password"));
+        std::fflush(stdout);
+    }
+
+    void give_up(const std::string& failure)
+    {
+        failure_ = "cannot start " + failure;
+        stop();
+    }
+
+    void command_ended(int code)
+    {
+        if (stopping_)
+            return stop_children();
+        if (with_.run_then_stop) {
+            code_ = code;
+            return stop();
+        }
+        if (code != 0)
+            log_->warn("the command of `run` failed code={}", code);
+    }
+
+    void asked_to_stop()
+    {
+        if (!stopping_) {
+            log_->info("stopping; once more: at once");
+            if (with_.run_then_stop)
+                code_ = 130; // what was to be run did not finish
+            return stop();
+        }
+        log_->warn("killing");
+        children_.kill();
+        if (command_)
+            command_->kill();
+    }
+
+    void stop()
+    {
+        if (stopping_)
+            return;
+        stopping_ = true;
+        if (command_ && command_->running())
+            return command_->stop(); // command_ended() goes on
+        stop_children();
+    }
+
+    void stop_children()
+    {
+        if (!started_)
+            return finish();
+        children_.stop([this] {
+            log_->info("stopped");
+            finish();
+        });
+    }
+
+    void finish()
+    {
+        stop_signals_.cancel();
+        child_signals_.cancel();
+    }
+
+    void reap()
+    {
+        reap_orphans([this](int pid) { return children_.owns(pid) || (command_ && command_->owns(pid)); });
+    }
+
+    const options& with_;
+    const std::map<std::string, std::string>& environment_;
+    std::shared_ptr<logger> log_;
+    state_folder state_;
+    state_folder::secret user_{}, password_{};
+    loop loop_;
+    supervisor children_;
+    std::optional<command> command_;
+    signal_watch stop_signals_, child_signals_;
+    std::string failure_;
+    int code_ = 0;
+    bool started_ = false, stopping_ = false;
+};
+
+}
+
+int run(const options& with, const std::map<std::string, std::string>& environment)
+{
+    machine all(with, environment);
+    return all.run();
+}
+
+}

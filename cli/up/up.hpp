@@ -1,0 +1,49 @@
+#pragma once
+#include "core/config.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+// `sluice up`: everything on one machine from one command. It keeps a state folder, runs nats-server (or uses one that is there) and each
+// role as a child process, starts again what dies, and stops in order. A second `up` on the same folder continues from its state.
+namespace sluice::up {
+
+struct options {
+    std::string state = ".state";
+    std::string listen = "127.0.0.1:8080";
+    std::string log_level = "info";
+    std::uint64_t body_bytes_max = 1024 * 1024;
+    std::vector<std::string> callback_allow{"127.0.0.0/8", "::1/128"};
+    std::vector<std::string> static_function;
+    std::uint32_t partitions = 4;
+    std::vector<std::string> role_option;
+
+    std::string nats_server; // empty: found on PATH
+    std::uint64_t nats_payload_bytes_max = 8 * 1024 * 1024;
+    std::uint64_t nats_store_bytes_max = 64ull * 1024 * 1024 * 1024;
+    // A server or cluster that is there already; empty: ours.
+    std::string nats;
+    std::string nats_user;
+    std::string nats_password_file;
+    std::string nats_credentials_file;
+    std::string nats_ca_file;
+    std::string nats_cert_file;
+    std::string nats_key_file;
+
+    std::string run; // shell command, once everything is ready
+    bool run_then_stop = false;
+    std::chrono::milliseconds start_deadline{60'000};
+    std::chrono::milliseconds drain_deadline{30'000};
+    std::uint64_t log_bytes_max = 16 * 1024 * 1024;
+};
+
+void add_to(config::table& table, options& into);
+
+// Runs until SIGINT or SIGTERM, or until the command of `run` has ended where that is asked for. Returns the exit code. Throws
+// std::exception when something cannot be started. `environment` is the whole of ours.
+int run(const options& with, const std::map<std::string, std::string>& environment);
+
+}
