@@ -1,0 +1,52 @@
+#include "adapters/process/files.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace sluice::process {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), "cannot write " + path); }
+
+void write_all(int fd, const std::string& content, const std::string& path)
+{
+    for (std::size_t at = 0; at < content.size();) {
+        const auto wrote = ::write(fd, content.data() + at, content.size() - at);
+        if (wrote < 0 && errno != EINTR)
+            fail(path);
+        at += wrote > 0 ? static_cast<std::size_t>(wrote) : 0;
+    }
+}
+
+}
+
+void write_file_atomically(const std::string& path, const std::string& content)
+{
+    const auto part = path + ".part." + std::to_string(::getpid());
+    const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        fail(part);
+    try {
+        write_all(fd, content, part);
+    } catch (...) {
+        ::close(fd);
+        ::unlink(part.c_str());
+        throw;
+    }
+    ::close(fd);
+    if (::rename(part.c_str(), path.c_str()) != 0) {
+        ::unlink(part.c_str());
+        fail(path);
+    }
+}
+
+void write_ready_file(const std::string& path, const std::string& host, unsigned port)
+{
+    if (!path.empty())
+        write_file_atomically(path, host + ':' + std::to_string(port) + '\n');
+}
+
+}
