@@ -1,0 +1,29 @@
+#pragma once
+#include "core/accept.hpp"
+#include "sluice/http.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice::core {
+
+inline constexpr std::string_view async_prefix = "/async-function/";
+
+// What the moment of acceptance is made of: the caller's clock and randomness.
+struct accept_moment {
+    std::int64_t unix_ns = 0;
+    std::uint64_t random = 0;
+};
+
+struct accepted_http {
+    accepted call;
+    headers answer; // X-Call-Id and X-Start-Time of the 202
+};
+
+// A request to /async-function/NAME[.NS][/rest][?query] as a call, or why not (OpenFaaS's statuses; 413 and 400 name the field). The
+// method is the router's business. Pure: the request's server has refused control characters, and bounded every field.
+accept_result<accepted_http> accept(const http_request& request, const directory& known, const accept_policy& policy,
+                                    const accept_moment& now);
+
+}
