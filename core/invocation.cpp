@@ -89,8 +89,10 @@ std::string_view method_of(const std::string& payload) noexcept { return std::st
 
 std::string_view target_of(const std::string& payload) noexcept
 {
+    // Neither a target nor a method contains a space: what follows the second one is the protocol's version.
     auto begin = payload.find(' ') + 1;
-    return std::string_view(payload).substr(begin, payload.find("\r\n") - begin);
+    auto rest = std::string_view(payload).substr(begin, payload.find("\r\n") - begin);
+    return rest.substr(0, rest.find(' '));
 }
 
 std::string_view field_of(std::string_view lines, std::string_view name) noexcept
