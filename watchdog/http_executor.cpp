@@ -1,0 +1,266 @@
+#include "watchdog/http_executor.hpp"
+
+#include "sluice/wire.hpp"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <netinet/in.h>
+#include <stdexcept>
+#include <sys/socket.h>
+
+namespace sluice::watchdog {
+
+namespace {
+
+constexpr std::chrono::milliseconds probe_wait_max{200};
+constexpr std::chrono::milliseconds probe_deadline{5'000};
+constexpr std::chrono::milliseconds no_timeout = std::chrono::hours(24); // exec_timeout 0: the caller's own deadline ends the call
+constexpr const char* component = "of-watchdog";
+
+sockaddr_storage address_of(const std::string& host, std::uint16_t port, socklen_t& length)
+{
+    sockaddr_storage storage{};
+    auto* four = reinterpret_cast<sockaddr_in*>(&storage);
+    if (::inet_pton(AF_INET, host.c_str(), &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        length = sizeof *four;
+        return storage;
+    }
+    auto* six = reinterpret_cast<sockaddr_in6*>(&storage);
+    if (::inet_pton(AF_INET6, host.c_str(), &six->sin6_addr) != 1)
+        throw config::error("upstream_url: '" + host + "' is no numeric address");
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons(port);
+    length = sizeof *six;
+    return storage;
+}
+
+// Fields that Connection names belong to the connection too (RFC 9110 § 7.6.1).
+bool named_by(std::string_view connection, std::string_view name)
+{
+    while (!connection.empty()) {
+        const auto comma = connection.find(',');
+        auto word = connection.substr(0, comma);
+        while (word.starts_with(' ') || word.starts_with('\t'))
+            word.remove_prefix(1);
+        while (word.ends_with(' ') || word.ends_with('\t'))
+            word.remove_suffix(1);
+        if (same_name(word, name))
+            return true;
+        connection.remove_prefix(comma == connection.npos ? connection.size() : comma + 1);
+    }
+    return false;
+}
+
+bool stays_here(std::string_view name)
+{
+    return is_hop_by_hop(name) || same_name(name, "host") || same_name(name, "content-length") || same_name(name, "expect")
+        || same_name(name, wire::replica_token_header);
+}
+
+bool is_ours_to_set(std::string_view name)
+{
+    // A function that reported errors in a core component's name could have its calls repeated at will.
+    return is_hop_by_hop(name) || same_name(name, "content-length") || same_name(name, "date") || same_name(name, wire::internal_header);
+}
+
+}
+
+http_executor::http_executor(loop& on, settings given, output_log& log, logger& events, std::function<void()> on_end)
+    : loop_(on),
+      settings_(std::move(given)),
+      log_(log),
+      events_(events),
+      on_end_(std::move(on_end)),
+      client_(on, {.connections_per_address_max = settings_.connections_max, .idle_per_address_max = settings_.connections_max}),
+      probe_timer_(on),
+      end_timer_(on)
+{
+    if (!settings_.config.upstream_given) {
+        port_.emplace();
+        settings_.config.upstream_port = port_->port();
+        settings_.environment["PORT"] = std::to_string(port_->port());
+    }
+    socklen_t ignored = 0;
+    address_of(settings_.config.upstream_host, settings_.config.upstream_port, ignored);
+    launch();
+    try_connect();
+}
+
+http_executor::~http_executor() = default;
+
+void http_executor::launch()
+{
+    auto options = function_launch(settings_.config, settings_.rights);
+    options.env = settings_.environment;
+    auto output = process::make_pipe();
+    auto errors = process::make_pipe();
+    options.stdout_fd = output.write.number();
+    options.stderr_fd = errors.write.number();
+    process_ = process::launch(options);
+    runs_ = true;
+    watch_exit_.emplace(loop_, process_, [this](process::exit_status status) { ended(status); });
+    const auto line_max = settings_.config.log_line_bytes_max;
+    output_.emplace(loop_, std::move(output.read), "stdout", line_max, log_);
+    errors_.emplace(loop_, std::move(errors.read), "stderr", line_max, log_);
+    events_.info("function started pid={} port={}", process_.pid, settings_.config.upstream_port);
+}
+
+// Until the function accepts a connection for the first time. From then on its process stands for it.
+void http_executor::try_connect()
+{
+    socklen_t length = 0;
+    const auto address = address_of(settings_.config.upstream_host, settings_.config.upstream_port, length);
+    probe_socket_ = process::owned_fd(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!probe_socket_)
+        return connecting_ended(errno);
+    if (::connect(probe_socket_.number(), reinterpret_cast<const sockaddr*>(&address), length) == 0)
+        return connecting_ended(0);
+    if (errno != EINPROGRESS)
+        return connecting_ended(errno);
+    watch_probe_ = std::make_unique<writable_watch>(loop_, probe_socket_.number(), [this] {
+        int error = 0;
+        socklen_t size = sizeof error;
+        ::getsockopt(probe_socket_.number(), SOL_SOCKET, SO_ERROR, &error, &size);
+        connecting_ended(error);
+    });
+    probe_timer_.after(probe_deadline, [this] { connecting_ended(ETIMEDOUT); });
+}
+
+void http_executor::connecting_ended(int error)
+{
+    watch_probe_.reset();
+    probe_socket_.reset();
+    probe_timer_.cancel();
+    listens_ = error == 0;
+    if (listens_) {
+        events_.info("function listens port={}", settings_.config.upstream_port);
+        return;
+    }
+    probe_timer_.after(probe_wait_, [this] { try_connect(); });
+    probe_wait_ = std::min(probe_wait_ * 2, probe_wait_max);
+}
+
+http::client_request http_executor::forwarded(const http::exchange_ptr& call) const
+{
+    const auto& request = call->request();
+    const auto& config = settings_.config;
+    http::client_request forward;
+    forward.host = config.upstream_host;
+    forward.port = config.upstream_port;
+    forward.method = request.method;
+    forward.target.reserve(config.upstream_prefix.size() + request.target.size());
+    forward.target.assign(config.upstream_prefix).append(request.target);
+    forward.host_field = request.field("host");
+    const auto connection = request.field("connection");
+    forward.head.reserve(512);
+    for (const auto& field : request.fields)
+        if (!stays_here(field.name) && (connection.empty() || !named_by(connection, field.name)))
+            append_field(forward.head, field.name, field.value);
+    forward.deadline = config.exec_timeout.count() > 0 ? config.exec_timeout : no_timeout;
+    if (const auto shorter = request.field("x-timeout"); !shorter.empty() && config.exec_timeout.count() > 0) {
+        try {
+            const auto asked = config::parse_duration(shorter);
+            if (asked.count() > 0 && asked < forward.deadline)
+                forward.deadline = asked;
+        } catch (const std::invalid_argument&) { // as of-watchdog: not a duration, not a wish
+        }
+    }
+    forward.answer_bytes_max = settings_.answer_bytes_max;
+    if (!request.body.empty())
+        forward.body = std::make_shared<const std::string>(call->take_body());
+    return forward;
+}
+
+http_response http_executor::translate(outcome result) const
+{
+    switch (result.kind) {
+    case outcome_kind::delivered: break;
+    case outcome_kind::timed_out: return own_answer(504, component);
+    case outcome_kind::refused:
+    case outcome_kind::unreachable:
+    case outcome_kind::overloaded: return own_answer(500, component);
+    }
+    auto& reply = result.reply;
+    if (reply.truncated)
+        return {500,
+                {{"Content-Type", "text/plain; charset=utf-8"}},
+                "the answer of " + std::to_string(reply.body_bytes) + " bytes is above answer_bytes_max ("
+                    + std::to_string(settings_.answer_bytes_max) + " bytes)\n"};
+    http_response response{reply.status, {}, std::move(reply.body)};
+    response.fields.reserve(reply.fields.size() + 1);
+    for (auto& field : reply.fields)
+        if (!is_ours_to_set(field.name))
+            response.fields.push_back(std::move(field));
+    return response;
+}
+
+void http_executor::start(call_id id, const http::exchange_ptr& call, std::function<void(http_response)> done)
+{
+    if (!runs_)
+        return done(own_answer(500, component));
+    calls_[id] = client_.call(forwarded(call), [this, id, done = std::move(done)](outcome result) {
+        calls_.erase(id);
+        done(translate(std::move(result)));
+    });
+}
+
+void http_executor::cancel(call_id id)
+{
+    if (const auto at = calls_.find(id); at != calls_.end())
+        client_.cancel(at->second);
+}
+
+void http_executor::probe(std::function<void(unsigned status)> done)
+{
+    if (!listens_ || !runs_)
+        return done(503);
+    const auto& config = settings_.config;
+    if (config.ready_path.empty())
+        return done(200);
+    http::client_request ask;
+    ask.host = config.upstream_host;
+    ask.port = config.upstream_port;
+    ask.method = "GET";
+    ask.target = config.upstream_prefix + config.ready_path;
+    ask.deadline = probe_deadline;
+    ask.answer_bytes_max = 4096;
+    client_.call(std::move(ask),
+                 [done = std::move(done)](outcome result) { done(result.kind == outcome_kind::delivered ? result.reply.status : 503); });
+}
+
+void http_executor::ended(process::exit_status status)
+{
+    runs_ = false;
+    process::signal_group(process_, SIGKILL); // what it left behind
+    end_timer_.cancel();
+    watch_probe_.reset();
+    probe_timer_.cancel();
+    output_->finish();
+    errors_->finish();
+    events_.warn("function ended pid={} code={} signal={}", process_.pid, status.code, status.signal);
+    if (stopped_) {
+        client_.close();
+        loop_.post(std::exchange(stopped_, nullptr));
+    } else if (on_end_) {
+        loop_.post(on_end_);
+    }
+}
+
+void http_executor::stop(std::function<void()> stopped)
+{
+    watch_probe_.reset();
+    probe_timer_.cancel();
+    if (!runs_) {
+        client_.close();
+        return loop_.post(std::move(stopped));
+    }
+    stopped_ = std::move(stopped);
+    process::signal_group(process_, SIGTERM);
+    end_timer_.after(settings_.end_deadline, [this] { process::signal_group(process_, SIGKILL); });
+}
+
+}
