@@ -1,0 +1,59 @@
+#include "queue-worker/queue_worker.hpp"
+
+#include "core/layout.hpp"
+
+namespace sluice::queue_worker {
+
+namespace {
+
+using std::chrono::hours;
+constexpr std::uint64_t mib = 1024 * 1024;
+
+void add_shard(config::table& table, core::shard_options& into)
+{
+    table.number("tenant_concurrency", "running calls of one tenant", into.tenant_concurrency, 1, 100'000);
+    table.number("inflight_max", "running calls in all", into.inflight_max, 1, 100'000);
+    table.number("replica_inflight_default", "calls in flight at a replica that declares no max_inflight", into.replica_inflight_default, 1,
+                 10'000);
+    table.number("retry_attempts_max", "attempts of a call whose connection breaks", into.retry.attempts_max, 1, 1'000);
+    table.duration("retry_wait_min", "before the second attempt, then doubling", into.retry.wait_min, milliseconds(1), hours(1));
+    table.duration("retry_wait_max", "between two attempts", into.retry.wait_max, milliseconds(1), hours(24));
+    table.duration("missing_function_grace", "calls of a function that does not exist wait that long, then are dead",
+                   into.missing_function_grace, milliseconds(0), hours(24));
+    table.number("callbacks_max", "callbacks under way in all", into.callbacks_max, 1, 100'000);
+    table.number("tenant_callbacks_max", "callbacks under way of one tenant", into.tenant_callbacks, 1, 100'000);
+    table.number("callback_attempts_max", "attempts to deliver a callback", into.callback.attempts_max, 1, 1'000);
+    table.duration("callback_wait_min", "before the second attempt to deliver a callback, then doubling", into.callback.wait_min,
+                   milliseconds(1), hours(1));
+    table.duration("callback_wait_max", "between two attempts to deliver a callback", into.callback.wait_max, milliseconds(1), hours(24));
+    table.number("calls_max", "calls in the index; above it the logs are not read on", into.calls_max, 1'000, 100'000'000);
+    table.bytes("purge_bytes_min", "bytes of settled calls that make a purge of the log worth it", into.partitions.purge_bytes_min, 0,
+                1024 * mib);
+    table.duration("purge_interval", "between two purges of a log", into.partitions.purge_interval, milliseconds(100), hours(1));
+}
+
+}
+
+void add_to(config::table& table, options& into)
+{
+    nats::add_to(table, into.nats);
+    table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
+    table.text("ready_file", "written with host:port of metrics_listen once the partitions are owned", into.ready_file);
+    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen);
+    table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
+    table.bytes("log_bytes_max", "of a partition's log, when it is made", into.log_bytes_max, 16 * mib, 1ull << 50);
+    table.bytes("journal_bytes_max", "of a partition's journal, when it is made; 0: unbounded", into.journal_bytes_max, 0, 1ull << 50);
+    table.number("replicas", "of the streams, when they are made", into.replicas, 1, 5);
+    table.duration("call_deadline", "of a call, from dispatch to the whole answer", into.call_deadline, milliseconds(1), hours(24));
+    table.bytes("answer_bytes_max", "of an answer's body that a callback carries", into.answer_bytes_max, 0, 64 * mib);
+    table.duration("callback_deadline", "of one attempt to deliver a callback", into.callback_deadline, milliseconds(1), hours(1));
+    table.list("callback_allow", "addresses, CIDRs or host names, with or without port, that callbacks may go to besides public addresses",
+               into.callback_allow);
+    table.text("callback_ca_file", "certificates that callbacks over https are verified with; empty: the system's", into.callback_ca_file);
+    table.duration("drain_deadline", "running calls get that long to finish at shutdown", into.drain_deadline, milliseconds(0), hours(1));
+    table.bytes("body_bytes_budget", "bodies of waiting calls kept in memory", into.body_bytes_budget, 0, 1ull << 40);
+    table.bytes("answer_bytes_budget", "answers of waiting callbacks kept in memory", into.answer_bytes_budget, 0, 1ull << 40);
+    add_shard(table, into.shard);
+}
+
+}

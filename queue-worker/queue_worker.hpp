@@ -1,0 +1,39 @@
+#pragma once
+#include "adapters/nats/config.hpp"
+#include "core/config.hpp"
+#include "core/shard.hpp"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+// The role `sluice queue-worker`: takes partitions over, reads their logs, sends each call to a replica with a free permit, journals what
+// came of it, and sends the callbacks.
+namespace sluice::queue_worker {
+
+struct options {
+    nats::config nats;
+    std::string log_level = "info";
+    std::string ready_file;                                  // written once the partitions are owned
+    std::string metrics_listen;                              // host:port of /metrics and /healthz; empty: none
+    std::uint32_t partitions = 4;                            // counts only for the first process of a new cluster
+    std::uint64_t log_bytes_max = 4ull * 1024 * 1024 * 1024; // of each partition's log, when it is made
+    std::uint64_t journal_bytes_max = 0;                     // of each partition's journal, when it is made; 0: unbounded
+    std::uint32_t replicas = 1;                              // of the streams, when they are made
+    milliseconds call_deadline{60'000};                      // from dispatch to the whole answer
+    std::uint64_t answer_bytes_max = 1024 * 1024;            // of an answer's body that a callback carries
+    milliseconds callback_deadline{30'000};                  // from the first byte to the answer
+    std::vector<std::string> callback_allow;                 // see url_guard
+    std::string callback_ca_file;                            // PEM; empty: the system's
+    milliseconds drain_deadline{30'000};                     // running calls get that long to finish at shutdown
+    std::uint64_t body_bytes_budget = 64ull * 1024 * 1024;   // of waiting calls, in memory
+    std::uint64_t answer_bytes_budget = 64ull * 1024 * 1024; // of waiting callbacks, in memory
+    core::shard_options shard;
+};
+
+void add_to(config::table& table, options& into);
+
+// Runs until SIGTERM or SIGINT, then finishes what runs and returns the exit code. Throws std::exception when it cannot start.
+int run(const options& with);
+
+}

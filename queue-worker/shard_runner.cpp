@@ -1,0 +1,318 @@
+#include "queue-worker/shard_runner.hpp"
+
+#include "adapters/asio/clock.hpp"
+#include "core/retry.hpp"
+
+#include <algorithm>
+#include <random>
+
+namespace sluice::queue_worker {
+
+namespace {
+
+constexpr milliseconds reopen_wait_min{100};
+constexpr milliseconds reopen_wait_max{5'000};
+constexpr milliseconds ask_again_wait{200};
+constexpr std::chrono::seconds replay_silence_max{30}; // without a journal message a replay is begun anew
+constexpr milliseconds append_deadline{5'000};
+
+std::string unique_owner()
+{
+    std::random_device random;
+    return std::to_string(random()) + std::to_string(random());
+}
+
+}
+
+shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, core::directory& functions,
+                           call_sender& calls, callback_sender& callbacks, meters& counted, logger& log)
+    : loop_(on),
+      shard_(std::move(with)),
+      ports_(std::move(ports)),
+      functions_(functions),
+      calls_(calls),
+      callbacks_(callbacks),
+      meters_(counted),
+      log_(log),
+      failures_(ports_.size()),
+      due_(on),
+      every_second_(on)
+{
+    for (std::size_t i = 0; i < ports_.size(); ++i)
+        open_timers_.push_back(std::make_unique<timer>(on));
+    functions_.on_function([this](const function_name& name) { tell_about(name); });
+    functions_.on_endpoints([this](const function_name& name) { tell_about(name); });
+    functions_.on_current(
+        [this] { shard_.each_function([this](const function_name& name, std::size_t, std::size_t) { tell_about(name); }); });
+}
+
+void shard_runner::start(std::function<void()> owned)
+{
+    owned_ = std::move(owned);
+    for (std::uint32_t partition = 0; partition < ports_.size(); ++partition)
+        open(partition);
+    turn_soon();
+}
+
+void shard_runner::open(std::uint32_t partition)
+{
+    auto& made = slots_[shard_.open(partition, unique_owner())];
+    made.partition = partition;
+    made.again = std::make_unique<timer>(loop_);
+    turn_soon();
+}
+
+void shard_runner::open_later(std::uint32_t partition)
+{
+    open_timers_[partition]->after(core::backoff(++failures_[partition], reopen_wait_min, reopen_wait_max),
+                                   [this, partition] { open(partition); });
+}
+
+void shard_runner::drain()
+{
+    shard_.drain();
+    turn_soon();
+}
+
+void shard_runner::close()
+{
+    closed_ = true;
+    due_.cancel();
+    every_second_.cancel();
+    open_timers_.clear();
+    slots_.clear();
+    ports_.clear();
+}
+
+void shard_runner::turn_soon()
+{
+    if (turn_posted_ || closed_)
+        return;
+    turn_posted_ = true;
+    loop_.post([this] {
+        turn_posted_ = false;
+        if (!closed_)
+            turn();
+    });
+}
+
+void shard_runner::turn()
+{
+    const auto now = clock_now();
+    for (auto& next : shard_.take_actions(now))
+        std::visit([this](auto& what) { perform(std::move(what)); }, next);
+    watch_replays(now);
+    if (auto due = shard_.next_due())
+        due_.at(*due, [this] { turn_soon(); });
+    else
+        due_.cancel();
+    if (!every_second_.armed())
+        every_second_.after(std::chrono::seconds(1), [this] { turn_soon(); });
+}
+
+// A journal that ends before what its extent promised would be waited for for ever.
+void shard_runner::watch_replays(instant now)
+{
+    for (auto& [number, held] : slots_)
+        if (held.journal_reader && held.replay_deadline < now.mono) {
+            held.replay_deadline = now.mono + replay_silence_max;
+            shard_.close(number, "the journal gave nothing for " + std::to_string(replay_silence_max.count()) + " s while it was replayed");
+            turn_soon();
+        }
+}
+
+void shard_runner::tell_about(const function_name& function)
+{
+    if (!functions_.current())
+        return;
+    const auto now = clock_now();
+    shard_.set_exists(function, functions_.find(function) != nullptr, now);
+    const auto* running = functions_.endpoints(function);
+    shard_.set_replicas(function, running ? running->replicas : std::vector<endpoint>{});
+    turn_soon();
+}
+
+// ---- taking over and reading
+
+void shard_runner::perform(core::act::ask_extents&& what)
+{
+    auto& ports = ports_of(what.slot);
+    ports.journal->info([this, slot = what.slot](message_log::result<log_info> journal) {
+        if (closed_ || !slots_.contains(slot))
+            return;
+        if (!journal)
+            return ask_extents_again(slot);
+        ports_of(slot).log->info([this, slot, journal = *journal](message_log::result<log_info> log) {
+            if (closed_ || !slots_.contains(slot))
+                return;
+            if (!log)
+                return ask_extents_again(slot);
+            shard_.opened(slot, journal, *log);
+            turn_soon();
+        });
+    });
+}
+
+void shard_runner::ask_extents_again(std::uint32_t slot)
+{
+    slots_.at(slot).again->after(ask_again_wait, [this, slot] { perform(core::act::ask_extents{slot}); });
+}
+
+void shard_runner::perform(core::act::read_journal&& what)
+{
+    auto& held = slots_.at(what.slot);
+    held.replay_deadline = clock_now().mono + replay_silence_max;
+    held.journal_reader = ports_of(what.slot).journal->read(1, [this, slot = what.slot](log_message message) {
+        slots_.at(slot).replay_deadline = clock_now().mono + replay_silence_max;
+        shard_.journal_message(slot, message);
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::read_log&& what)
+{
+    auto& held = slots_.at(what.slot);
+    held.journal_reader.reset();
+    held.log_reader = ports_of(what.slot).log->read(what.from, [this, slot = what.slot](log_message message) {
+        shard_.log_message(slot, std::move(message), clock_now());
+        turn_soon();
+    });
+    failures_[held.partition] = 0;
+    log_.info("partition owned partition={} slot={} from={}", held.partition, what.slot, what.from);
+    if (shard_.count().partitions_owned == ports_.size())
+        owned_();
+}
+
+void shard_runner::perform(core::act::pause_log&& what)
+{
+    auto& reader = slots_.at(what.slot).log_reader;
+    if (!reader)
+        return;
+    if (what.paused)
+        reader->pause();
+    else
+        reader->resume();
+}
+
+void shard_runner::perform(core::act::closed&& what)
+{
+    slots_.erase(what.slot);
+    if (what.final) {
+        log_.error("partition cannot be taken over partition={} reason=\"{}\"", what.partition, what.reason);
+        return;
+    }
+    log_.warn("partition lost, taking over anew partition={} reason=\"{}\"", what.partition, what.reason);
+    open_later(what.partition);
+}
+
+// ---- the journal
+
+void shard_runner::perform(core::act::append&& what)
+{
+    append_request request;
+    request.id = std::move(what.what.id);
+    request.payload = std::move(what.what.payload);
+    request.expected_last_sequence = what.what.expected_last_sequence;
+    request.deadline = append_deadline;
+    ports_of(what.slot).journal->append(std::move(request), [this, slot = what.slot, batch = what.what.batch](auto result) {
+        if (closed_)
+            return;
+        shard_.append_result(slot, batch, result, clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::read_back&& what)
+{
+    ports_of(what.slot).journal->get(what.sequence, [this, slot = what.slot](message_log::result<log_message> result) {
+        if (closed_)
+            return;
+        shard_.read_back_result(slot, result, clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::ask_last&& what)
+{
+    ports_of(what.slot).journal->info([this, slot = what.slot](message_log::result<log_info> result) {
+        if (closed_)
+            return;
+        shard_.last_result(slot, result, clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::purge_log&& what)
+{
+    ports_of(what.slot).log->purge_below(what.below, [this, what](message_log::result<void> result) {
+        if (closed_)
+            return;
+        shard_.log_purged(what.slot, what.below, result.has_value());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::purge_journal&& what)
+{
+    ports_of(what.slot).journal->purge_below(what.below, [](message_log::result<void>) {});
+}
+
+// ---- calls and callbacks
+
+void shard_runner::perform(core::act::fetch_call&& what)
+{
+    ports_of(what.call.slot).log->get(what.call.sequence, [this, call = what.call](message_log::result<log_message> result) {
+        if (closed_)
+            return;
+        shard_.call_fetched(call, std::move(result), clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::fetch_answer&& what)
+{
+    ports_of(what.call.slot).journal->get(what.journal_sequence, [this, call = what.call](message_log::result<log_message> result) {
+        if (closed_)
+            return;
+        shard_.answer_fetched(call, result, clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::dispatch&& what)
+{
+    calls_.send(what, [this, call = what.call, function = what.what->function](outcome result) {
+        if (closed_)
+            return;
+        meters_.attempt(function, result);
+        if (result.kind != outcome_kind::delivered)
+            log_.warn("attempt failed function={} sequence={} reason=\"{}\"", function.full(), call.sequence, result.reason);
+        shard_.attempt_finished(call, result, clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::send_callback&& what)
+{
+    callbacks_.send(what.what, [this, call = what.call, attempt = what.attempt](outcome result) {
+        if (closed_)
+            return;
+        meters_.callback(result);
+        if (result.kind != outcome_kind::delivered)
+            log_.warn("callback failed sequence={} attempt={} reason=\"{}\"", call.sequence, attempt, result.reason);
+        shard_.callback_finished(call, result, clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::settled&& what) { meters_.settled(what); }
+
+void shard_runner::perform(core::act::lookup&& what) { tell_about(what.function); }
+
+void shard_runner::perform(core::act::warn&& what)
+{
+    auto held = slots_.find(what.slot);
+    log_.warn("{} partition={}", what.message, held == slots_.end() ? -1 : static_cast<int>(held->second.partition));
+}
+
+}

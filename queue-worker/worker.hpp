@@ -1,0 +1,66 @@
+#pragma once
+#include "adapters/http/server.hpp"
+#include "adapters/nats/connection.hpp"
+#include "core/directory.hpp"
+#include "queue-worker/queue_worker.hpp"
+#include "queue-worker/shard_runner.hpp"
+#include "queue-worker/status_service.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace sluice::queue_worker {
+
+// The role's life: open the buckets and the partitions' streams, run the shard, and at the end let running calls finish. Loop thread only.
+class worker {
+public:
+    worker(loop& on, nats::connection& store, const options& with, logger& log);
+
+    // What start-up needs and cannot have ends it: see failure(). Else runs until stop().
+    void start();
+    void stop();
+    // Why start-up failed; empty: it did not.
+    const std::string& failure() const noexcept { return failure_; }
+    // Called once everything is closed, so that the loop can run dry.
+    void on_closed(std::function<void()> closed) { on_closed_ = std::move(closed); }
+
+private:
+    void open_bucket(std::string_view name, std::unique_ptr<key_value> worker::*into);
+    void agree_on_layout();
+    void open_partitions(std::uint32_t partitions);
+    void open_stream(std::string stream, std::string subject, std::uint64_t bytes_max, std::unique_ptr<message_log>& into);
+    void run_shard();
+    core::shard_options shard_options() const;
+    void serve_status();
+    std::string illness() const;
+    void fail(std::string why);
+    void close_when_quiet();
+    void close();
+
+    loop& loop_;
+    nats::connection& store_;
+    options options_;
+    logger& log_;
+    meters meters_;
+    call_sender calls_;
+    callback_sender callbacks_;
+    std::unique_ptr<key_value> functions_bucket_;
+    std::unique_ptr<key_value> endpoints_bucket_;
+    std::unique_ptr<key_value> namespaces_bucket_;
+    std::unique_ptr<key_value> cluster_bucket_;
+    std::vector<shard_runner::partition_ports> opening_;
+    std::optional<core::directory> functions_;
+    std::optional<shard_runner> runner_;
+    status_service status_;
+    std::optional<http::server> server_;
+    timer drain_deadline_;
+    timer drain_poll_;
+    std::function<void()> on_closed_;
+    std::size_t to_open_ = 0;
+    std::string failure_;
+    bool stopping_ = false;
+    bool closed_ = false;
+};
+
+}
