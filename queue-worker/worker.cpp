@@ -30,7 +30,7 @@ options lowered(options with, std::uint64_t payload_bytes_max, logger& log)
 worker::worker(loop& on, nats::connection& store, const options& with, logger& log)
     : loop_(on),
       store_(store),
-      options_(with),
+      options_(lowered(with, store.payload_bytes_max(), log)),
       log_(log),
       meters_(std::string(wire::default_queue)),
       calls_(on, {options_.call_deadline, options_.answer_bytes_max}),
