@@ -1,0 +1,184 @@
+#include "adapters/nats/link.hpp"
+
+#include "adapters/nats/server_greeting.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace sluice::nats {
+
+namespace {
+
+constexpr int io_bytes = 256 * 1024; // one read takes what came meanwhile: hundreds of messages when busy
+constexpr int pings_out_max = 2;
+constexpr std::chrono::milliseconds attempt_deadline{2'000};
+
+void check(natsStatus status, const std::string& what)
+{
+    if (status == NATS_OK)
+        return;
+    const char* detail = nats_GetLastError(nullptr);
+    const std::string reason = natsStatus_GetText(status) + (detail && *detail ? std::string(" (") + detail + ")" : std::string());
+    const std::string text = what + ": " + reason;
+    if (status == NATS_CONNECTION_AUTH_FAILED || status == NATS_NOT_PERMITTED)
+        throw link::refused(text);
+    throw std::runtime_error(text);
+}
+
+std::vector<std::string> split(const std::string& comma_list)
+{
+    std::vector<std::string> parts;
+    for (std::size_t from = 0; from <= comma_list.size();) {
+        const auto to = std::min(comma_list.find(',', from), comma_list.size());
+        if (to > from)
+            parts.push_back(comma_list.substr(from, to - from));
+        from = to + 1;
+    }
+    return parts;
+}
+
+void set_servers(natsOptions* into, const connection_options& options, const std::vector<std::string>& more_servers)
+{
+    auto servers = split(options.url);
+    servers.insert(servers.end(), more_servers.begin(), more_servers.end());
+    std::vector<const char*> names;
+    for (const auto& server : servers)
+        names.push_back(server.c_str());
+    check(natsOptions_SetServers(into, names.data(), static_cast<int>(names.size())), "nats url '" + options.url + "'");
+}
+
+void set_security(natsOptions* into, const connection_options& options)
+{
+    if (!options.user.empty())
+        check(natsOptions_SetUserInfo(into, options.user.c_str(), options.password.c_str()), "nats user");
+    if (!options.credentials_file.empty())
+        check(natsOptions_SetUserCredentialsFromFiles(into, options.credentials_file.c_str(), nullptr),
+              "nats credentials file '" + options.credentials_file + "'");
+    if (!options.ca_file.empty() || options.url.find("tls://") != options.url.npos)
+        check(natsOptions_SetSecure(into, true), "nats tls");
+    if (!options.ca_file.empty())
+        check(natsOptions_LoadCATrustedCertificates(into, options.ca_file.c_str()), "nats ca file '" + options.ca_file + "'");
+    if (!options.cert_file.empty())
+        check(natsOptions_LoadCertificatesChain(into, options.cert_file.c_str(), options.key_file.c_str()),
+              "nats certificate '" + options.cert_file + "' with key '" + options.key_file + "'");
+}
+
+options_handle make_options(const connection_options& from, const std::vector<std::string>& more_servers,
+                            std::chrono::milliseconds deadline)
+{
+    natsOptions* raw = nullptr;
+    check(natsOptions_Create(&raw), "nats options");
+    options_handle options(raw);
+    set_servers(raw, from, more_servers);
+    set_security(raw, from);
+    check(natsOptions_SetName(raw, from.name.c_str()), "nats name");
+    check(natsOptions_SetTimeout(raw, std::max<std::int64_t>(deadline.count(), 1)), "nats timeout");
+    check(natsOptions_SetAllowReconnect(raw, false), "nats reconnect");
+    check(natsOptions_SetSendAsap(raw, true), "nats send asap"); // no flusher thread: the loop writes
+    check(natsOptions_SetPingInterval(raw, from.ping_interval.count()), "nats ping interval");
+    check(natsOptions_SetMaxPingsOut(raw, pings_out_max), "nats pings");
+    check(natsOptions_SetIOBufSize(raw, io_bytes), "nats buffer");
+    // The library's own handler prints; what matters comes back as a closed connection or an error answer.
+    check(natsOptions_SetErrorHandler(
+              raw, [](natsConnection*, natsSubscription*, natsStatus, void*) {}, nullptr),
+          "nats error handler");
+    return options;
+}
+
+}
+
+link::link(boost::asio::io_context& io, const connection_options& options, const std::vector<std::string>& more_servers,
+           std::chrono::milliseconds deadline)
+    : watch_(std::make_shared<socket_watch>(io))
+{
+    const auto nats_options = make_options(options, more_servers, deadline);
+    auto hold = std::make_unique<socket_watch::hold>(watch_);
+    check(socket_watch::install(nats_options.get(), hold.get()), "nats event loop");
+    natsConnection* raw = nullptr;
+    check(natsConnection_Connect(&raw, nats_options.get()), "connecting to " + options.url);
+    hold.release(); // the library's now, until it detaches
+    connection_.reset(raw);
+    char url[512];
+    if (natsConnection_GetConnectedUrl(raw, url, sizeof url) == NATS_OK)
+        server_version_ = announced_version(url, attempt_deadline);
+}
+
+link::~link()
+{
+    watch_->write_now();
+    watch_->abandon();
+    // Closing a connection with something buffered would wait for the server: let it see the end of its socket first.
+    while (natsConnection_Buffered(connection_.get()) > 0 && natsConnection_Status(connection_.get()) == NATS_CONN_STATUS_CONNECTED)
+        natsConnection_ProcessReadEvent(connection_.get());
+}
+
+std::vector<std::string> link::discovered_servers() const
+{
+    char** servers = nullptr;
+    int count = 0;
+    std::vector<std::string> result;
+    if (natsConnection_GetDiscoveredServers(connection_.get(), &servers, &count) != NATS_OK)
+        return result;
+    for (int i = 0; i < count; ++i) {
+        result.emplace_back(servers[i]);
+        std::free(servers[i]);
+    }
+    std::free(servers);
+    return result;
+}
+
+connector::~connector()
+{
+    stop();
+    if (thread_.joinable())
+        thread_.join();
+}
+
+void connector::stop() noexcept
+{
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    changed_.notify_all();
+}
+
+void connector::start(std::vector<std::string> more_servers)
+{
+    if (thread_.joinable())
+        thread_.join(); // it has handed its link over
+    // The thread touches *this without owning it, as the destructor waits for it; the loop may find us gone.
+    auto busy = boost::asio::make_work_guard(io_);
+    thread_ = std::thread([this, me = weak_from_this(), busy = std::move(busy), servers = std::move(more_servers)] {
+        auto made = try_until_stopped(servers);
+        if (made)
+            boost::asio::post(io_, [me, link = std::move(made)]() mutable {
+                const auto self = me.lock();
+                if (self && !self->stopped_)
+                    self->on_link_(std::move(link));
+            });
+    });
+}
+
+std::unique_ptr<link> connector::try_until_stopped(const std::vector<std::string>& more_servers)
+{
+    std::unique_lock lock(mutex_);
+    while (!stopped_) {
+        lock.unlock();
+        std::unique_ptr<link> made;
+        try {
+            made = std::make_unique<link>(io_, options_, more_servers, attempt_deadline);
+        } catch (const std::runtime_error&) {
+            // The next attempt may find the server back.
+        }
+        if (made)
+            return made;
+        lock.lock();
+        changed_.wait_for(lock, options_.reconnect_wait, [this] { return stopped_; });
+    }
+    return nullptr;
+}
+
+}

@@ -1,0 +1,85 @@
+#include "adapters/nats/server_greeting.hpp"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+namespace sluice::nats {
+
+namespace {
+
+constexpr std::size_t greeting_bytes_max = 64 * 1024;
+
+struct address {
+    std::string host, port;
+};
+
+address address_of(std::string url)
+{
+    if (const auto scheme = url.find("://"); scheme != url.npos)
+        url.erase(0, scheme + 3);
+    if (const auto at = url.rfind('@'); at != url.npos)
+        url.erase(0, at + 1);
+    url.resize(std::min(url.find('/'), url.size()));
+    const auto colon = url.rfind(':');
+    if (colon == url.npos || url.find(']', colon) != url.npos)
+        return {url, "4222"};
+    std::string host = url.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[')
+        host = host.substr(1, host.size() - 2);
+    return {host, url.substr(colon + 1)};
+}
+
+std::string read_line(int fd)
+{
+    std::string text;
+    char part[4096];
+    while (text.find('\n') == text.npos && text.size() < greeting_bytes_max) {
+        const auto count = ::recv(fd, part, sizeof part, 0);
+        if (count <= 0)
+            return {};
+        text.append(part, static_cast<std::size_t>(count));
+    }
+    text.resize(text.find('\n') == text.npos ? 0 : text.find('\n'));
+    return text;
+}
+
+std::string version_in(const std::string& line)
+{
+    const auto brace = line.find('{');
+    boost::system::error_code error;
+    const auto info =
+        brace == line.npos ? boost::json::value() : boost::json::parse(line.substr(brace), error, {}, {.allow_invalid_utf8 = true});
+    const auto* object = error ? nullptr : info.if_object();
+    const auto* version = object ? object->if_contains("version") : nullptr;
+    return version && version->is_string() ? std::string(version->get_string()) : std::string();
+}
+
+}
+
+std::string announced_version(const std::string& url, std::chrono::milliseconds deadline)
+{
+    const auto where = address_of(url);
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(where.host.c_str(), where.port.c_str(), &hints, &found) != 0)
+        return {};
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, ::freeaddrinfo);
+    const int fd = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return {};
+    const timeval limit{deadline.count() / 1000, deadline.count() % 1000 * 1000};
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); // connect() obeys it too
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    const auto line = ::connect(fd, found->ai_addr, found->ai_addrlen) == 0 ? read_line(fd) : std::string();
+    ::close(fd);
+    return version_in(line);
+}
+
+}
