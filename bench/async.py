@@ -202,7 +202,8 @@ class Bench:
         now = self.sluice.snapshot()
         rss, pss = now.memory_mb()
         idle_share = sum(now.cpu_since(before).values()) / (now.at - before.at)
-        return {"rss_idle_mb": sum(rss.values()), "pss_idle_mb": pss, "idle_cpu_share": idle_share, **{f"rss_idle_mb {role}": size for role, size in rss.items()}}
+        return {"rss_idle_mb": sum(rss.values()), "pss_idle_mb": pss, "idle_cpu_share": idle_share,
+                **{f"rss_idle_mb {role}": size for role, size in rss.items()}}
 
     def deploy_watchdog(self):
         self.watchdog_control = free_port()
