@@ -48,9 +48,10 @@ private:
     void watch_clock(const replica_state& replica)
     {
         switch (replica.phase) {
-        case replica_phase::ready: break;
+        case replica_phase::ready:
+        case replica_phase::failing: break;
         case replica_phase::starting:
-        case replica_phase::failing:
+        case replica_phase::silent:
             if (elapsed(replica, policy_.start_deadline))
                 step(replica_action::kill, replica, replica.phase == replica_phase::starting ? "not ready in time" : "stopped answering");
             break;

@@ -12,7 +12,8 @@ namespace sluice::core {
 enum class replica_phase : std::uint8_t {
     starting, // its process runs, no positive answer yet
     ready,    // answers that it takes calls
-    failing,  // was ready, does not answer any more
+    failing,  // was ready, now answers that it is not: left alone, as it may be busy with a call
+    silent,   // was ready, does not answer at all
     leaving,  // no longer published; calls that were on their way still arrive
     stopping, // was told to finish and end
 };
@@ -32,7 +33,7 @@ struct function_state {
 };
 
 struct reconcile_policy {
-    milliseconds start_deadline{60'000}; // a replica not ready, or failing, that long is killed
+    milliseconds start_deadline{60'000}; // a replica that is starting or silent for that long is killed
     milliseconds leave_wait{300};        // from unpublishing to the order to stop
     milliseconds stop_deadline{35'000};  // from the order to stop to SIGKILL
 };

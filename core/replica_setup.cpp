@@ -1,6 +1,7 @@
 #include "core/replica_setup.hpp"
 
-#include <boost/json.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 namespace sluice::core {
 

@@ -1,0 +1,33 @@
+#pragma once
+#include "core/function_codec.hpp"
+#include "sluice/function.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What a provider of processes makes of a function's spec. Pure.
+namespace sluice::core {
+
+struct replica_plan {
+    std::uint64_t spec_hash = 0; // of what a replica's process depends on; labels change how many there are, not the process
+    string_map environment;      // of the function: env_vars, fprocess, PATH
+    std::string folder;          // where it runs: an image that is a folder's path; empty: a fresh one of its own
+    std::uint32_t max_inflight = 0;
+    std::uint32_t replicas = 1;
+    std::vector<std::string> remarks; // what was ignored, for the log
+};
+
+// The error names the field: a wrong variable (core/watchdog_config.hpp), secrets.
+parsed<replica_plan> plan_replicas(const function_spec& spec);
+
+// An operator's endpoint, "NAME[.NS]=http://HOST:PORT[,max_inflight=N]": a process that is not ours.
+struct static_function {
+    function_name name;
+    std::string url;
+    endpoint replica;
+};
+static_function parse_static_function(std::string_view text); // throws config::error naming static_function
+
+}
