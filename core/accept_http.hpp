@@ -16,14 +16,12 @@ struct accept_moment {
     std::uint64_t random = 0;
 };
 
-struct accepted_http {
-    accepted call;
-    headers answer; // X-Call-Id and X-Start-Time of the 202
-};
-
 // A request to /async-function/NAME[.NS][/rest][?query] as a call, or why not (OpenFaaS's statuses; 413 and 400 name the field). The
-// method is the router's business. Pure: the request's server has refused control characters, and bounded every field.
-accept_result<accepted_http> accept(const http_request& request, const directory& known, const accept_policy& policy,
-                                    const accept_moment& now);
+// method is the router's business. The same request at the same moment gives the same id: a publish whose outcome is unknown is asked for
+// again. Pure: the request's server has refused control characters, and bounded every field.
+accept_result<accepted> accept(const http_request& request, const directory& known, const accept_policy& policy, const accept_moment& now);
+
+// X-Call-Id and X-Start-Time of the 202 to a request that was accepted at that moment for that partition.
+headers accept_answer(const http_request& request, std::uint32_t partition, const accept_moment& now);
 
 }

@@ -22,6 +22,7 @@ struct directory::state {
     namespace_spec default_space{std::string(default_namespace), {}, {}};
     int buckets_behind = 3;
     std::vector<std::function<void(const function_name&)>> on_function, on_endpoints;
+    std::vector<std::function<void(const std::string&)>> on_space;
     std::vector<std::function<void()>> on_current;
     std::unique_ptr<key_value::watcher> function_watch, endpoint_watch, namespace_watch;
 
@@ -81,6 +82,8 @@ struct directory::state {
                 return bad(entry, "namespace", {"name", "is not the key's"});
             spaces.insert_or_assign(entry.key, std::move(*value));
         }
+        for (const auto& listener : on_space)
+            listener(entry.key);
         std::vector<function_name> within;
         for (const auto& [name, what] : functions)
             if (name.space == entry.key && what.spec)
@@ -176,6 +179,7 @@ std::vector<std::string> directory::spaces() const
 
 void directory::on_function(std::function<void(const function_name&)> changed) { state_->on_function.push_back(std::move(changed)); }
 void directory::on_endpoints(std::function<void(const function_name&)> changed) { state_->on_endpoints.push_back(std::move(changed)); }
+void directory::on_space(std::function<void(const std::string&)> changed) { state_->on_space.push_back(std::move(changed)); }
 void directory::on_current(std::function<void()> current) { state_->on_current.push_back(std::move(current)); }
 
 }

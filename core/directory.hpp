@@ -33,6 +33,7 @@ public:
     // Called after the mirror changed; several listeners, each for the directory's life.
     void on_function(std::function<void(const function_name&)> changed);
     void on_endpoints(std::function<void(const function_name&)> changed);
+    void on_space(std::function<void(const std::string& name)> changed);
     void on_current(std::function<void()> current);
 
 private:

@@ -52,7 +52,7 @@ struct accept_test : testing::Test {
         endpoints.on_end();
         spaces.on_end();
     }
-    accept_result<accepted_http> run() { return accept({"POST", target, fields, body, "10.0.0.9:55"}, known, policy, now); }
+    accept_result<accepted> run() { return accept({"POST", target, fields, body, "10.0.0.9:55"}, known, policy, now); }
     refusal refused()
     {
         const auto result = run();
@@ -66,11 +66,11 @@ TEST_F(accept_test, a_call_becomes_a_message_that_reads_back_as_the_call)
 {
     const auto result = run();
     ASSERT_TRUE(result);
-    const auto& message = result->call.message;
-    EXPECT_EQ(result->call.partition, partition_of("shop", 16));
+    const auto& message = result->message;
+    EXPECT_EQ(result->partition, partition_of("shop", 16));
     const auto id = parse_id(message.id);
     ASSERT_TRUE(id);
-    EXPECT_EQ(id->partition, result->call.partition);
+    EXPECT_EQ(id->partition, result->partition);
     EXPECT_EQ(message.payload,
               "POST /path?q=1 HTTP/1.1\r\nContent-Type: text/plain\r\nX-Call-Id: " + message.id
                   + "\r\nX-Start-Time: 1790000000123456789\r\nX-Forwarded-For: 10.0.0.9:55\r\nX-Forwarded-Host: gw:8080\r\ntraceparent: 00-"
@@ -90,15 +90,28 @@ TEST_F(accept_test, a_call_becomes_a_message_that_reads_back_as_the_call)
 
 TEST_F(accept_test, answers_the_callers_call_id_else_the_invocations)
 {
+    const auto call_id = [this](const accepted& call) {
+        const auto answer = accept_answer({"POST", target, fields, body, ""}, call.partition, now);
+        EXPECT_EQ(*find(answer, "X-Start-Time"), "1790000000123456789");
+        return *find(answer, "X-Call-Id");
+    };
     auto result = run();
     ASSERT_TRUE(result);
-    EXPECT_EQ(*find(result->answer, "X-Call-Id"), result->call.message.id);
-    EXPECT_EQ(*find(result->answer, "X-Start-Time"), "1790000000123456789");
+    EXPECT_EQ(call_id(*result), result->message.id);
     fields.push_back({"X-Call-Id", "my-chain"});
     result = run();
     ASSERT_TRUE(result);
-    EXPECT_EQ(*find(result->answer, "X-Call-Id"), "my-chain");
-    EXPECT_NE(result->call.message.id, "my-chain") << "a correlation id is no identity";
+    EXPECT_EQ(call_id(*result), "my-chain");
+    EXPECT_NE(result->message.id, "my-chain") << "a correlation id is no identity";
+}
+
+TEST_F(accept_test, the_same_moment_gives_the_same_message)
+{
+    EXPECT_EQ(run()->message.id, run()->message.id);
+    EXPECT_EQ(run()->message.payload, run()->message.payload);
+    const auto first = run()->message.id;
+    ++now.random;
+    EXPECT_NE(run()->message.id, first);
 }
 
 TEST_F(accept_test, the_target_is_at_least_a_slash_and_keeps_its_query)
@@ -111,7 +124,7 @@ TEST_F(accept_test, the_target_is_at_least_a_slash_and_keeps_its_query)
         target = asked;
         const auto result = run();
         ASSERT_TRUE(result) << asked;
-        EXPECT_EQ(target_of(result->call.message.payload), seen);
+        EXPECT_EQ(target_of(result->message.payload), seen);
     }
 }
 
@@ -120,8 +133,8 @@ TEST_F(accept_test, tenants_decide_the_partition)
     spaces.on_entry({"shop", encode(namespace_spec{"shop", {}, {{"sluice/tenant", "acme"}}}), 1, false});
     const auto result = run();
     ASSERT_TRUE(result);
-    EXPECT_EQ(result->call.partition, partition_of("acme", 16));
-    EXPECT_THAT(*find(result->call.message.fields, wire::call_header), testing::StartsWith("1 acme f.shop 1790000000123"));
+    EXPECT_EQ(result->partition, partition_of("acme", 16));
+    EXPECT_THAT(*find(result->message.fields, wire::call_header), testing::StartsWith("1 acme f.shop 1790000000123"));
 }
 
 TEST_F(accept_test, a_callback_goes_with_the_call_if_it_could_be_allowed)
@@ -130,7 +143,7 @@ TEST_F(accept_test, a_callback_goes_with_the_call_if_it_could_be_allowed)
     fields.push_back({"X-Callback-Url", "http://ok/"});
     const auto result = run();
     ASSERT_TRUE(result);
-    EXPECT_EQ(*find(result->call.message.fields, wire::callback_header), "http://ok/");
+    EXPECT_EQ(*find(result->message.fields, wire::callback_header), "http://ok/");
     fields.back().value = "http://bad/";
     EXPECT_EQ(refused().status, 400u);
     EXPECT_EQ(refused().text, "X-Callback-Url: host: no");

@@ -49,6 +49,7 @@ struct directory_test : testing::Test {
     {
         known.emplace(functions, endpoints, spaces, [this](std::string_view message) { reports.emplace_back(message); });
         known->on_function([this](const function_name& name) { changed.push_back("function " + name.full()); });
+        known->on_space([this](const std::string& name) { changed.push_back("space " + name); });
         known->on_endpoints([this](const function_name& name) { changed.push_back("endpoints " + name.full()); });
     }
 };
@@ -138,7 +139,7 @@ TEST_F(directory_test, the_tenant_is_the_annotations_or_the_namespace)
     changed.clear();
     spaces.feed("shop", encode(namespace_spec{"shop", {}, {{"sluice/tenant", "acme"}}}));
     EXPECT_EQ(known->tenant_of("shop"), "acme");
-    EXPECT_THAT(changed, ElementsAre("function a.shop")) << "its functions changed hands";
+    EXPECT_THAT(changed, ElementsAre("space shop", "function a.shop")) << "its functions changed hands";
 }
 
 TEST_F(directory_test, a_watcher_that_outlives_the_directory_does_no_harm)
