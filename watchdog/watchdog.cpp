@@ -1,5 +1,6 @@
 #include "watchdog/watchdog.hpp"
 
+#include "adapters/process/files.hpp"
 #include "adapters/process/owned_fd.hpp"
 #include "watchdog/replica.hpp"
 

@@ -2,8 +2,6 @@
 #include "adapters/process/process.hpp"
 
 #include <algorithm>
-#include <cassert>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -11,30 +9,11 @@
 #include <string>
 #include <string_view>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
 
 namespace sluice::process {
-
-descriptor::descriptor(descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-
-descriptor& descriptor::operator=(descriptor&& other) noexcept
-{
-    if (this != &other)
-        close();
-    number_ = std::exchange(other.number_, -1);
-    return *this;
-}
-
-descriptor::~descriptor() { close(); }
-
-void descriptor::close() noexcept
-{
-    if (number_ >= 0)
-        ::close(std::exchange(number_, -1));
-}
 
 namespace {
 
@@ -61,8 +40,8 @@ std::optional<kernel_view> look_up(int pid)
 {
     if (pid <= 0)
         return std::nullopt;
-    const descriptor file(::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.valid())
+    const owned_fd file(::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file)
         return std::nullopt;
     std::string text(1024, '\0');
     const auto length = ::read(file.number(), text.data(), text.size());
@@ -82,16 +61,16 @@ std::optional<kernel_view> look_up(int pid)
     return kernel_view{.ended = state == 'Z' || state == 'X', .group = *group, .start_ticks = *start_ticks};
 }
 
-descriptor open_pidfd(const identity& process)
+owned_fd open_pidfd(const identity& process)
 {
     if (process.pid <= 0)
-        return descriptor();
-    descriptor opened(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
-    if (!opened.valid() && errno != ESRCH && errno != EINVAL) // EINVAL: no longer the leader of a thread group
+        return owned_fd();
+    owned_fd opened(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+    if (!opened && errno != ESRCH && errno != EINVAL) // EINVAL: no longer the leader of a thread group
         throw std::system_error(errno, std::system_category(), "pidfd_open of process " + std::to_string(process.pid));
     // Looked up after opening: from here on the descriptor cannot come to mean another process.
-    const auto seen = opened.valid() ? look_up(process.pid) : std::nullopt;
-    return seen && seen->start_ticks == process.start_ticks ? std::move(opened) : descriptor();
+    const auto seen = opened ? look_up(process.pid) : std::nullopt;
+    return seen && seen->start_ticks == process.start_ticks ? std::move(opened) : owned_fd();
 }
 
 std::optional<identity> identify(int pid)
@@ -107,7 +86,7 @@ bool alive(const identity& process) { return identify(process.pid) == process; }
 bool signal(const identity& process, int number)
 {
     const auto target = open_pidfd(process);
-    if (!target.valid() || !alive(process))
+    if (!target || !alive(process))
         return false;
     return ::syscall(SYS_pidfd_send_signal, target.number(), number, nullptr, 0) == 0;
 }
@@ -115,7 +94,7 @@ bool signal(const identity& process, int number)
 bool signal_group(const identity& process, int number)
 {
     const auto target = open_pidfd(process);
-    if (!target.valid())
+    if (!target)
         return false;
     // Started in its parent's group, it has none of its own; that one may be ours.
     const auto seen = look_up(process.pid);

@@ -130,7 +130,7 @@ pid_t fork_into(const child_plan& plan, int report_fd)
 }
 
 // Nothing: exec closed the pipe.
-std::optional<child_failure> await_exec(const descriptor& report)
+std::optional<child_failure> await_exec(const owned_fd& report)
 {
     child_failure failure;
     ssize_t length = 0;
@@ -193,16 +193,12 @@ identity launch(const launch_options& options)
         .no_new_privileges = options.no_new_privileges,
     };
 
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
-        throw std::system_error(errno, std::system_category(), "start " + options.argv.front() + ": pipe");
-    const descriptor report(ends[0]);
-    descriptor report_writer(ends[1]);
-    const pid_t pid = fork_into(plan, report_writer.number());
+    pipe_ends report = make_pipe();
+    const pid_t pid = fork_into(plan, report.write.number());
     if (pid < 0)
         throw std::system_error(errno, std::system_category(), "start " + options.argv.front() + ": fork");
-    report_writer.close();
-    if (const auto failure = await_exec(report)) {
+    report.write.reset();
+    if (const auto failure = await_exec(report.read)) {
         reap(pid);
         throw std::system_error(failure->error, std::system_category(), "start " + options.argv.front() + ": " + describe(failure->step));
     }

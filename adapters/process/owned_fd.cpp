@@ -1,8 +1,8 @@
 #include "adapters/process/owned_fd.hpp"
 
 #include <cerrno>
-#include <cstdio>
 #include <fcntl.h>
+#include <string>
 #include <system_error>
 #include <unistd.h>
 
@@ -33,24 +33,6 @@ void set_nonblocking(const owned_fd& of)
     const int flags = ::fcntl(of.number(), F_GETFL);
     if (flags < 0 || ::fcntl(of.number(), F_SETFL, flags | O_NONBLOCK) != 0)
         fail("make a descriptor non-blocking");
-}
-
-void write_file_atomically(const std::string& path, std::string_view content)
-{
-    const std::string beside = path + ".new";
-    owned_fd file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!file)
-        fail(beside);
-    while (!content.empty()) {
-        const auto written = ::write(file.number(), content.data(), content.size());
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            fail(beside);
-        content.remove_prefix(static_cast<std::size_t>(written));
-    }
-    if (::rename(beside.c_str(), path.c_str()) != 0)
-        fail(path);
 }
 
 }

@@ -1,6 +1,4 @@
 #pragma once
-#include <string>
-#include <string_view>
 #include <utility>
 
 namespace sluice::process {
@@ -35,8 +33,5 @@ struct pipe_ends {
 };
 pipe_ends make_pipe(); // both ends block; throws std::system_error
 void set_nonblocking(const owned_fd& of);
-
-// Replaces the file at once or not at all: written beside it with mode 0600, then renamed. Throws std::system_error naming the path.
-void write_file_atomically(const std::string& path, std::string_view content);
 
 }

@@ -44,7 +44,7 @@ struct watch::state {
             on_exit(ours ? translate(info) : exit_status{});
     }
 
-    descriptor pidfd;
+    owned_fd pidfd;
     std::unique_ptr<readable_watch> readable;
     std::function<void(exit_status)> on_exit;
 };
@@ -58,7 +58,7 @@ watch::watch(loop& on, identity process, std::function<void(exit_status)> on_exi
         if (const auto held = weak.lock())
             state::ended(held);
     };
-    if (state_->pidfd.valid())
+    if (state_->pidfd)
         state_->readable = std::make_unique<readable_watch>(on, state_->pidfd.number(), ended);
     else
         on.post([weak] {
