@@ -183,7 +183,7 @@ void server_core::tick()
 
 std::string_view server_core::date()
 {
-    const auto now = std::time(nullptr);
+    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     if (now != date_second_) {
         date_second_ = now;
         std::tm parts{};
