@@ -49,7 +49,7 @@ int start(const up::options& with, const call& from) { return up::run(with, from
 int start(const gateway::options& with, const call&) { return gateway::run(with); }
 int start(const queue_worker::options& with, const call&) { return queue_worker::run(with); }
 int start(const provider::options& with, const call&) { return provider::run(with); }
-int start(const watchdog::options& with, const call&) { return watchdog::run(with); }
+int start(const watchdog::options& with, const call& from) { return watchdog::run(with, from.environment); }
 
 void describe(config::table& table, up::options& into) { up::add_to(table, into); }
 void describe(config::table& table, gateway::options& into) { gateway::add_to(table, into); }

@@ -1,5 +1,6 @@
 #include "cli/up/child.hpp"
 
+#include "adapters/process/files.hpp"
 #include "cli/up/files.hpp"
 
 #include <algorithm>
@@ -80,7 +81,7 @@ void child::launch()
         const auto delay = restart_delay(spec_.restart, ++failures_);
         return again_.after(delay, [this] { launch(); });
     }
-    write_file(spec_.identity_file, fmt::format("{} {}\n", running_->pid, running_->start_ticks));
+    process::write_file_atomically(spec_.identity_file, fmt::format("{} {}\n", running_->pid, running_->start_ticks));
     watch_ = std::make_unique<process::watch>(loop_, *running_, [this](process::exit_status status) { ended(status); });
     log_.debug("started role={} pid={}", spec_.name, running_->pid);
     deadline_.after(spec_.start_deadline, [this] {

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -17,30 +15,6 @@ namespace {
 
 [[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
 
-}
-
-void write_file(const std::string& path, const std::string& content)
-{
-    const std::string fresh = path + ".new";
-    const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        fail(fresh);
-    std::size_t done = 0;
-    while (done < content.size()) {
-        const auto wrote = ::write(fd, content.data() + done, content.size() - done);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0) {
-            const int error = errno;
-            ::close(fd);
-            throw std::system_error(error, std::generic_category(), fresh);
-        }
-        done += static_cast<std::size_t>(wrote);
-    }
-    const bool stored = ::fsync(fd) == 0;
-    ::close(fd);
-    if (!stored || ::rename(fresh.c_str(), path.c_str()) != 0)
-        fail(path);
 }
 
 std::string read_file(const std::string& path)

@@ -2,11 +2,9 @@
 #include <cstddef>
 #include <string>
 
-// Small files of the state folder, read and written whole. Blocking: a supervisor has nothing that waits for it.
+// Small files of the state folder, read whole. Blocking: a supervisor has nothing that waits for it.
 namespace sluice::up {
 
-// Atomically (a new file renamed over the old one), 0600, on disk when it returns. Throws std::system_error naming the path.
-void write_file(const std::string& path, const std::string& content);
 // Empty when it does not exist. Throws std::system_error naming the path.
 std::string read_file(const std::string& path);
 // Nothing when it does not exist.

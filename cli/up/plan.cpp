@@ -1,5 +1,6 @@
 #include "cli/up/plan.hpp"
 
+#include "adapters/process/files.hpp"
 #include "cli/up/files.hpp"
 #include "cli/up/nats_server.hpp"
 
@@ -112,7 +113,7 @@ child_spec nats_server_child(const options& with, const state_folder& state, con
     std::filesystem::remove_all(server.ports_folder);
     std::filesystem::create_directory(server.ports_folder);
     const auto config_file = state.run_folder() + "/nats.conf";
-    write_file(config_file, nats_server_config(server));
+    process::write_file_atomically(config_file, nats_server_config(server));
 
     access.url = "nats://127.0.0.1:" + std::to_string(server.port);
     access.user = server.user;
@@ -139,6 +140,8 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
     roles.push_back(role_builder("provider", with, state, around)
                         .nats(access)
                         .flag("--state-folder", state.provider_folder())
+                        .flag("--hidden-folder", state.path())
+                        .flag("--drain-deadline", config::format_duration(with.drain_deadline))
                         .each("--static-function", with.static_function)
                         .build());
     roles.push_back(role_builder("queue-worker", with, state, around)
@@ -152,6 +155,7 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
                         .flag("--listen", with.listen)
                         .flag("--partitions", partitions)
                         .flag("--body-bytes-max", bytes)
+                        .flag("--drain-deadline", config::format_duration(with.drain_deadline))
                         .flag("--basic-auth-user-file", state.secret_file("basic-auth-user"))
                         .flag("--basic-auth-password-file", state.secret_file("basic-auth-password"))
                         .each("--callback-allow", with.callback_allow)

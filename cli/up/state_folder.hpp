@@ -9,7 +9,7 @@ namespace sluice::up {
 
 class state_folder {
 public:
-    // Makes what is missing. Throws config::error naming the field `state` when it is in use, is not ours, or cannot be made.
+    // Makes what is missing. Throws config::error naming the field when it is in use, is not ours, or cannot be made.
     explicit state_folder(const std::string& path);
     ~state_folder();
     state_folder(const state_folder&) = delete;

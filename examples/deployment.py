@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Prints the functions of a stack file as what POST /system/functions takes, as `faas-cli deploy` would send it.
+
+    examples/deployment.py STACK_FILE [--namespace NAME]
+"""
+import argparse
+import json
+import pathlib
+
+import yaml
+
+# Keys of a function in a stack file that go into the request, under which name.
+KEYS = {
+    "image": "image",
+    "fprocess": "envProcess",
+    "environment": "envVars",
+    "labels": "labels",
+    "annotations": "annotations",
+    "constraints": "constraints",
+    "secrets": "secrets",
+    "limits": "limits",
+    "requests": "requests",
+    "readonly_root_filesystem": "readOnlyRootFilesystem",
+}
+
+
+def deployments(stack_file, namespace=""):
+    """One request body a function."""
+    stack = yaml.safe_load(pathlib.Path(stack_file).read_text(encoding="utf-8"))
+    made = []
+    for name, function in stack["functions"].items():
+        body = {"service": name, **{KEYS[key]: value for key, value in function.items() if key in KEYS}}
+        space = namespace or function.get("namespace", "")
+        if space:
+            body["namespace"] = space
+        made.append(body)
+    return made
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stack_file")
+    parser.add_argument("--namespace", default="", help="instead of the stack file's")
+    options = parser.parse_args()
+    for body in deployments(options.stack_file, options.namespace):
+        print(json.dumps(body))
+
+
+if __name__ == "__main__":
+    main()

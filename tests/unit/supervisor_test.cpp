@@ -1,0 +1,224 @@
+#include "cli/up/supervisor.hpp"
+
+#include "adapters/process/files.hpp"
+#include "cli/up/files.hpp"
+#include "cli/up/leftovers.hpp"
+#include "tests/support/loop_until.hpp"
+#include "tests/support/temp_folder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fcntl.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
+
+// The supervisor with shells as children: what they do is in their scripts.
+namespace sluice::up {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Is ready at once and stays until it gets a signal.
+const std::string stays = R"(echo here > "$0.new"; mv "$0.new" "$0"; exec tail -f /dev/null)";
+// Is ready, and takes no SIGTERM.
+const std::string stubborn = R"(trap '' TERM; echo here > "$0.new"; mv "$0.new" "$0"; exec tail -f /dev/null)";
+
+class supervised : public ::testing::Test {
+protected:
+    child_spec spec(const std::string& name, const std::string& script) const
+    {
+        child_spec made;
+        made.name = name;
+        made.argv = {"/bin/sh", "-c", script, folder_ / (name + ".ready")};
+        made.env = {{"PATH", "/usr/bin:/bin"}, {"ORDER", folder_ / "order"}};
+        made.identity_file = folder_ / (name + ".pid");
+        made.log_file = folder_ / (name + ".log");
+        made.ready_file = [file = folder_ / (name + ".ready")](int) { return file; };
+        made.restart = {1ms, 10ms, 1h};
+        return made;
+    }
+
+    void start(supervisor& all)
+    {
+        std::optional<std::string> failure;
+        all.start([&](std::string reason) { failure = std::move(reason); });
+        ASSERT_TRUE(test::loop_until(loop_, [&] { return failure.has_value(); }));
+        ASSERT_EQ(*failure, "");
+    }
+
+    void stop(supervisor& all)
+    {
+        bool stopped = false;
+        all.stop([&] { stopped = true; });
+        EXPECT_TRUE(test::loop_until(loop_, [&] { return stopped; }));
+        EXPECT_TRUE(test::loop_runs_dry(loop_));
+    }
+
+    bool is_running(const supervisor& all, const std::string& name) const { return all.find(name)->running().has_value(); }
+
+    test::temp_folder folder_;
+    loop loop_;
+    std::shared_ptr<spdlog::sinks::ringbuffer_sink_st> lines_ = std::make_shared<spdlog::sinks::ringbuffer_sink_st>(100);
+    logger log_{"test", lines_};
+};
+
+TEST_F(supervised, starts_each_when_the_one_before_is_ready_and_stops_in_reverse)
+{
+    const std::string noted = R"(echo "start $1" >> "$ORDER"; tail -f /dev/null & child=$!
+        trap 'echo "stop $1" >> "$ORDER"; kill $child; exit 0' TERM; echo here > "$0.new"; mv "$0.new" "$0"; wait)";
+    supervisor all(loop_, log_, {});
+    for (const char* name : {"a", "b", "c"}) {
+        auto one = spec(name, noted);
+        one.argv.emplace_back(name);
+        all.add(std::move(one));
+    }
+    start(all);
+    EXPECT_TRUE(all.find("c")->ready());
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "b.pid"));
+    stop(all);
+    EXPECT_EQ(read_file(folder_ / "order"), "start a\nstart b\nstart c\nstop c\nstop b\nstop a\n");
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "b.pid"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "b.ready"));
+}
+
+TEST_F(supervised, what_is_killed_is_started_again)
+{
+    supervisor all(loop_, log_, {});
+    all.add(spec("a", stays));
+    all.add(spec("b", stays));
+    start(all);
+    const auto before = *all.find("a")->running(), other = *all.find("b")->running();
+    ASSERT_TRUE(process::signal(before, SIGKILL));
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return !all.find("a")->ready(); }));
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return all.find("a")->ready(); }));
+    EXPECT_NE(*all.find("a")->running(), before);
+    EXPECT_EQ(*all.find("b")->running(), other);
+    stop(all);
+    EXPECT_FALSE(is_running(all, "a"));
+}
+
+TEST_F(supervised, a_misconfigured_one_fails_the_start_with_its_last_line)
+{
+    supervisor all(loop_, log_, {});
+    all.add(spec("a", stays));
+    all.add(spec("b", "echo chatter; echo 'listen: address in use' >&2; exit 1"));
+    std::string failure;
+    all.start([&](std::string reason) { failure = std::move(reason); });
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return !failure.empty(); }));
+    EXPECT_EQ(failure, "b: listen: address in use");
+    stop(all);
+    EXPECT_FALSE(is_running(all, "a"));
+}
+
+TEST_F(supervised, a_program_that_is_not_there_fails_the_start)
+{
+    supervisor all(loop_, log_, {});
+    auto missing = spec("a", "");
+    missing.argv = {folder_ / "nothing"};
+    all.add(std::move(missing));
+    std::string failure;
+    all.start([&](std::string reason) { failure = std::move(reason); });
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return !failure.empty(); }));
+    EXPECT_NE(failure.find("nothing"), std::string::npos) << failure;
+    stop(all);
+}
+
+TEST_F(supervised, one_that_is_never_ready_fails_the_start)
+{
+    supervisor all(loop_, log_, {});
+    auto slow = spec("a", "exec tail -f /dev/null");
+    slow.start_deadline = 50ms;
+    all.add(std::move(slow));
+    std::string failure;
+    all.start([&](std::string reason) { failure = std::move(reason); });
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return !failure.empty(); }));
+    EXPECT_EQ(failure, "a: not ready in time");
+    stop(all);
+}
+
+TEST_F(supervised, what_ignores_sigterm_is_killed_after_its_deadline)
+{
+    supervisor all(loop_, log_, {});
+    auto one = spec("a", stubborn);
+    one.stop_deadline = 50ms;
+    all.add(std::move(one));
+    start(all);
+    stop(all);
+    EXPECT_FALSE(is_running(all, "a"));
+}
+
+TEST_F(supervised, kill_does_not_wait_for_deadlines)
+{
+    supervisor all(loop_, log_, {});
+    for (const char* name : {"a", "b"}) {
+        auto one = spec(name, stubborn);
+        one.stop_deadline = 1h;
+        all.add(std::move(one));
+    }
+    start(all);
+    bool stopped = false;
+    all.stop([&] { stopped = true; });
+    all.kill();
+    EXPECT_TRUE(test::loop_until(loop_, [&] { return stopped; }));
+    EXPECT_TRUE(test::loop_runs_dry(loop_));
+    EXPECT_FALSE(is_running(all, "a"));
+    EXPECT_FALSE(is_running(all, "b"));
+}
+
+TEST_F(supervised, a_log_beyond_its_bound_starts_anew_while_it_is_written)
+{
+    supervisor all(loop_, log_, {1000, 1ms});
+    all.add(spec("a", R"(echo here > "$0.new"; mv "$0.new" "$0"; while :; do echo line; done)"));
+    start(all);
+    EXPECT_TRUE(test::loop_until(loop_, [&] { return std::filesystem::exists(folder_ / "a.log.1"); }));
+    const auto once = read_file(folder_ / "a.log.1").size();
+    EXPECT_GT(once, 1000u);
+    stop(all);
+    // Cut, and appended to after that, not continued at the former end with a hole before it.
+    EXPECT_EQ(read_file(folder_ / "a.log").find('\0'), std::string::npos);
+}
+
+TEST_F(supervised, leftovers_are_ended_whether_they_listen_or_not)
+{
+    process::launch_options options;
+    options.env = {{"PATH", "/usr/bin:/bin"}};
+    options.die_with_parent = true;
+    options.argv = {"/bin/sh", "-c", stays, folder_ / "polite.ready"};
+    const auto polite = process::launch(options);
+    options.argv = {"/bin/sh", "-c", stubborn, folder_ / "stubborn.ready"};
+    const auto deaf = process::launch(options);
+    ASSERT_TRUE(test::loop_until(loop_, [&, poll = timer(loop_)]() mutable {
+        poll.after(1ms, [] {});
+        return std::filesystem::exists(folder_ / "polite.ready") && std::filesystem::exists(folder_ / "stubborn.ready");
+    }));
+    options.argv = {"/bin/sh", "-c", stays, folder_ / "other.ready"};
+    const auto other = process::launch(options);
+    process::write_file_atomically(folder_ / "polite.pid", fmt::format("{} {}\n", polite.pid, polite.start_ticks));
+    process::write_file_atomically(folder_ / "stubborn.pid", fmt::format("{} {}\n", deaf.pid, deaf.start_ticks));
+    process::write_file_atomically(folder_ / "reused.pid",
+                                   fmt::format("{} {}\n", other.pid, other.start_ticks + 1)); // the number is another's now
+
+    bool done = false;
+    end_leftovers(loop_, log_, folder_.path(), 50ms, [&] { done = true; });
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return done; }));
+    EXPECT_TRUE(test::loop_runs_dry(loop_));
+    EXPECT_FALSE(process::alive(polite));
+    EXPECT_FALSE(process::alive(deaf));
+    EXPECT_TRUE(process::alive(other));
+    process::signal(other, SIGKILL);
+}
+
+TEST(restart_delay, doubles_up_to_its_bound)
+{
+    const restart_policy policy{100ms, 1s, 30s};
+    EXPECT_EQ(restart_delay(policy, 1), 100ms);
+    EXPECT_EQ(restart_delay(policy, 2), 200ms);
+    EXPECT_EQ(restart_delay(policy, 4), 800ms);
+    EXPECT_EQ(restart_delay(policy, 5), 1s);
+    EXPECT_EQ(restart_delay(policy, 4'000'000'000u), 1s);
+}
+
+}
+
+}
