@@ -62,7 +62,7 @@ class Sluice:
         self.state = os.path.join(folder, "state")
         self.log_path = os.path.join(folder, "up.log")
         self.known = {}
-        command = [binary, "up", "--state-folder", self.state, "--listen", "127.0.0.1:0", "--log-level", "warn"]
+        command = [binary, "up", "--state", self.state, "--listen", "127.0.0.1:0", "--log-level", "warn"]
         command += ["--static-function", f"bench=http://127.0.0.1:{function_port},max_inflight={options.max_inflight}"]
         command += [word for text in options.up_option for word in text.split()]
         self.command = " ".join(command)
