@@ -34,7 +34,6 @@ struct client_options {
     std::chrono::milliseconds idle_deadline{30'000};
     std::size_t header_bytes_max = 64 * 1024; // of an answer
     std::string ca_file;                      // PEM; empty: the system's
-    std::string user_agent;                   // empty: none sent
 };
 
 class client {
