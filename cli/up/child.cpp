@@ -97,6 +97,8 @@ void child::look_for_ready()
     if (!std::filesystem::exists(spec_.ready_file(running_->pid)))
         return poll_.after(spec_.ready_poll_interval, [this] { look_for_ready(); });
     deadline_.cancel();
+    if (!was_ready_ && spec_.after_first_start)
+        spec_.after_first_start(spec_.argv);
     ready_ = was_ready_ = true;
     ready_since_ = std::chrono::steady_clock::now();
     log_.info("ready role={} pid={}", spec_.name, running_->pid);

@@ -6,7 +6,7 @@ void add_to(config::table& table, options& into)
 {
     using namespace std::chrono_literals;
     constexpr std::uint64_t mebi = 1024 * 1024;
-    table.text("state_folder", "Keeps everything: secrets, the store, logs. Made private (0700); one `up` at a time.", into.state_folder);
+    table.text("state", "Folder that keeps everything: secrets, the store, logs. Made private (0700); one `up` at a time.", into.state);
     table.text("listen", "Address of the gateway, HOST:PORT; port 0: any free one (see run/gateway.ready in the state folder).",
                into.listen);
     table.choice("log_level", "Least level of what every process logs.", into.log_level, {"debug", "info", "warn", "error"});

@@ -96,6 +96,16 @@ void check_role_options(const options& with)
     }
 }
 
+// A gateway that was to take any free port keeps it for the life of `up`: its clients know it by then.
+void keep_port(child_spec& gateway, const std::string& ready_file)
+{
+    gateway.after_first_start = [ready_file](std::vector<std::string>& argv) {
+        const auto address = last_line(ready_file);
+        if (!address.empty())
+            argv.push_back("--listen=" + address);
+    };
+}
+
 }
 
 child_spec nats_server_child(const options& with, const state_folder& state, const surroundings& around, nats_access& access)
@@ -160,6 +170,7 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
                         .flag("--basic-auth-password-file", state.secret_file("basic-auth-password"))
                         .each("--callback-allow", with.callback_allow)
                         .build());
+    keep_port(roles.back(), state.ready_file("gateway"));
     return roles;
 }
 

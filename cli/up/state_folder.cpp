@@ -21,14 +21,14 @@ constexpr std::size_t secret_bytes = 32;
 void make_private(const std::string& path)
 {
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-        throw config::error("state_folder: cannot make " + path + ": " + std::strerror(errno));
+        throw config::error("state: cannot make " + path + ": " + std::strerror(errno));
     struct stat found {};
     if (::stat(path.c_str(), &found) != 0 || !S_ISDIR(found.st_mode))
-        throw config::error("state_folder: " + path + " is no folder");
+        throw config::error("state: " + path + " is no folder");
     if (found.st_uid != ::geteuid())
-        throw config::error("state_folder: " + path + " belongs to another user");
+        throw config::error("state: " + path + " belongs to another user");
     if ((found.st_mode & 0777) != 0700 && ::chmod(path.c_str(), 0700) != 0)
-        throw config::error("state_folder: cannot make " + path + " private: " + std::strerror(errno));
+        throw config::error("state: cannot make " + path + " private: " + std::strerror(errno));
 }
 
 // A folder that has anything but a state's parts in it is somebody's home or project, not to be made private.
@@ -38,20 +38,20 @@ void refuse_foreign(const std::string& path)
     if (!std::filesystem::exists(path, error) || std::filesystem::exists(path + "/run/lock", error))
         return;
     if (!std::filesystem::is_directory(path, error))
-        throw config::error("state_folder: " + path + " is no folder");
+        throw config::error("state: " + path + " is no folder");
     if (!std::filesystem::is_empty(path, error) || error)
-        throw config::error("state_folder: " + path + " is neither empty nor a state folder");
+        throw config::error("state: " + path + " is neither empty nor a state folder");
 }
 
 int lock(const std::string& path, const std::string& state)
 {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        throw config::error("state_folder: cannot open " + path + ": " + std::strerror(errno));
+        throw config::error("state: cannot open " + path + ": " + std::strerror(errno));
     if (::flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
     ::close(fd);
-    throw config::error("state_folder: " + state + " is in use by another `sluice up`");
+    throw config::error("state: " + state + " is in use by another `sluice up`");
 }
 
 }

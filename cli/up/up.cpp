@@ -42,7 +42,7 @@ public:
         : with_(with),
           environment_(environment),
           log_(make_logger("up", with.log_level)),
-          state_(with.state_folder),
+          state_(with.state),
           children_(loop_, *log_, {with.log_bytes_max, std::chrono::seconds(2)}),
           stop_signals_(loop_, {SIGINT, SIGTERM, SIGHUP}, [this](int) { asked_to_stop(); }),
           child_signals_(loop_, {SIGCHLD}, [this](int) { reap(); })

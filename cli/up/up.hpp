@@ -12,7 +12,7 @@
 namespace sluice::up {
 
 struct options {
-    std::string state_folder = ".state";
+    std::string state = ".state";
     std::string listen = "127.0.0.1:8080";
     std::string log_level = "info";
     std::uint64_t body_bytes_max = 1024 * 1024;
