@@ -1,10 +1,10 @@
 #include "watchdog/replica.hpp"
 
+#include "core/listen_address.hpp"
 #include "watchdog/classic_executor.hpp"
 #include "watchdog/http_executor.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <unistd.h>
 
 namespace sluice::watchdog {
@@ -18,14 +18,10 @@ constexpr std::chrono::milliseconds reply_check{10};
 
 http::server_options listen_on(const std::string& text, const char* key)
 {
-    const auto colon = text.rfind(':');
+    auto address = core::parse_listen_address(key, text);
     http::server_options on;
-    const char* end = text.data() + text.size();
-    const auto parsed = colon == text.npos ? std::from_chars_result{end, std::errc::invalid_argument}
-                                           : std::from_chars(text.data() + colon + 1, end, on.port);
-    if (parsed.ec != std::errc{} || parsed.ptr != end)
-        throw config::error(std::string(key) + ": '" + text + "' is not allowed: host:port");
-    on.host = text.substr(0, colon);
+    on.host = std::move(address.host);
+    on.port = address.port;
     return on;
 }
 

@@ -2,17 +2,15 @@
 
 #include "adapters/process/files.hpp"
 #include "adapters/process/owned_fd.hpp"
+#include "core/listen_address.hpp"
 #include "watchdog/replica.hpp"
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <system_error>
 #include <unistd.h>
-
-extern char** environ;
 
 namespace sluice::watchdog {
 
@@ -20,15 +18,6 @@ namespace {
 
 using std::chrono::milliseconds;
 constexpr int setup_deadline_ms = 10'000;
-
-string_map own_environment()
-{
-    string_map all;
-    for (char** each = environ; *each; ++each)
-        if (const char* equals = std::strchr(*each, '='))
-            all.emplace(std::string(*each, static_cast<std::size_t>(equals - *each)), equals + 1);
-    return all;
-}
 
 // A pipe that ends without a whole document means that the provider died before it had noted us down: then nobody knows of
 // us, and we must not stay.
@@ -89,12 +78,12 @@ void add_to(config::table& table, options& into)
     table.text("hidden_folder", "a folder that the function's processes see empty; empty: none", into.hidden_folder);
 }
 
-int run(const options& given)
+int run(const options& given, const string_map& environment)
 {
     std::signal(SIGPIPE, SIG_IGN);
     // The token is in our memory: a function that runs as the same user can neither trace us nor read it in /proc.
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    auto setup = given.setup_fd != 0 ? read_setup(static_cast<int>(given.setup_fd)) : core::replica_setup{{}, own_environment()};
+    auto setup = given.setup_fd != 0 ? read_setup(static_cast<int>(given.setup_fd)) : core::replica_setup{{}, environment};
     complete(setup.environment);
     auto config = core::read_watchdog_config(setup.environment);
     const auto events = make_logger("watchdog", given.log_level);
@@ -102,11 +91,8 @@ int run(const options& given)
     replica runs(on, given, std::move(config), std::move(setup), *events);
     signal_watch signals(on, {SIGTERM, SIGINT}, [&](int number) { runs.stop(number == SIGTERM ? "SIGTERM" : "SIGINT"); });
     runs.on_closed([&] { signals.cancel(); });
-    if (!given.ready_file.empty()) {
-        const auto colon = given.listen.rfind(':');
-        const auto host = colon == std::string::npos ? std::string("127.0.0.1") : given.listen.substr(0, colon);
-        process::write_file_atomically(given.ready_file, host + ':' + std::to_string(runs.port()) + '\n');
-    }
+    const auto host = given.listen.empty() ? std::string("127.0.0.1") : core::parse_listen_address("listen", given.listen).host;
+    process::write_ready_file(given.ready_file, host, runs.port());
     on.run();
     events->info("stopped code={}", runs.exit_code());
     return runs.exit_code();

@@ -1,0 +1,394 @@
+#include "provider/local/functions.hpp"
+
+#include "core/function_codec.hpp"
+#include "core/retry.hpp"
+
+#include <algorithm>
+#include <system_error>
+
+namespace sluice::provider {
+
+namespace {
+
+using core::replica_action;
+using core::replica_phase;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kill_grace{5'000};          // above the watchdog's own deadline
+constexpr milliseconds failures_forgotten{10'000}; // a replica that was ready that long had started well
+constexpr milliseconds publish_deadline{2'000};    // at the end
+constexpr milliseconds stop_check{10};
+
+mono_time now() { return std::chrono::steady_clock::now(); }
+
+core::reconcile_policy policy_of(const options& given)
+{
+    return {given.start_deadline, given.leave_wait, given.drain_deadline + kill_grace};
+}
+
+}
+
+functions::functions(loop& on, const options& given, ports buckets, const state_file& state, logger& events, metrics::registry& meters)
+    : loop_(on),
+      options_(given),
+      buckets_(buckets),
+      state_(state),
+      events_(events),
+      launcher_(given, state),
+      client_(on, {.connections_per_address_max = 4, .idle_per_address_max = 1}),
+      publisher_(on, buckets.endpoints, events),
+      replicas_gauge_(meters.make_gauge("sluice_provider_replicas", "Replicas whose process runs")),
+      starts_(meters.make_counter("sluice_provider_replica_starts_total", "Replicas started")),
+      failures_(meters.make_counter("sluice_provider_replica_failures_total", "Replicas that ended or could not be started, unasked"))
+{
+    for (const auto& text : given.static_function)
+        statics_.push_back(core::parse_static_function(text));
+}
+
+functions::~functions() { *here_ = false; }
+
+std::size_t functions::running() const noexcept
+{
+    std::size_t count = 0;
+    for (const auto& [key, each] : entries_)
+        count += each.replicas.size();
+    return count;
+}
+
+void functions::start(std::function<void()> settled)
+{
+    settled_ = std::move(settled);
+    adopt();
+    specs_ = buckets_.functions.watch([this](const kv_entry& change) { on_spec(change); },
+                                      [this] {
+                                          specs_current_ = true;
+                                          begin_if_current();
+                                      });
+    found_endpoints_ = buckets_.endpoints.watch([this](const kv_entry& change) { on_found_endpoints(change); },
+                                                [this] {
+                                                    endpoints_current_ = true;
+                                                    begin_if_current();
+                                                });
+}
+
+void functions::adopt()
+{
+    auto records = state_.read();
+    const auto gone = std::partition(records.begin(), records.end(), [](const auto& record) {
+        return process::alive({record.pid, record.start_ticks});
+    });
+    for (auto at = gone; at != records.end(); ++at)
+        launcher_.clean_up(*at);
+    records.erase(gone, records.end());
+    launcher_.remove_folders_but(records);
+    for (auto& record : records) {
+        events_.info("replica adopted function={} replica={} pid={} port={}", record.function.full(), record.replica, record.pid,
+                     record.port);
+        auto& of = entries_[record.function.key()];
+        of.name = record.function;
+        add_replica(of, std::move(record));
+    }
+    save();
+}
+
+void functions::on_spec(const kv_entry& change)
+{
+    if (stopping_)
+        return;
+    if (const auto* fixed = find_static(change.key); fixed && begun_ && change.erased)
+        return write_static(*fixed, nullptr);
+    if (change.erased) {
+        static_specs_.erase(change.key);
+        if (const auto at = entries_.find(change.key); at != entries_.end()) {
+            at->second.wanted = false;
+            events_.info("function removed function={}", at->second.name.full());
+        }
+        return schedule(change.key);
+    }
+    const auto spec = core::decode_function(change.value);
+    if (!spec)
+        return events_.error("function passed over key={} field={} reason=\"{}\"", change.key, spec.error().field, spec.error().message);
+    if (spec->name.key() != change.key)
+        return events_.error("function passed over key={} reason=\"its value names {}\"", change.key, spec->name.full());
+    take_spec(*spec);
+}
+
+void functions::take_spec(const function_spec& spec)
+{
+    const auto key = spec.name.key();
+    if (!spec.static_url.empty())
+        static_specs_[key] = spec;
+    else
+        static_specs_.erase(key);
+    if (const auto* fixed = find_static(key)) {
+        if (begun_)
+            write_static(*fixed, &spec);
+        return;
+    }
+    if (!spec.static_url.empty())
+        return; // no operator names it any more: removed once everything is read
+    auto& of = entries_[key];
+    of.name = spec.name;
+    of.wanted = true;
+    auto plan = core::plan_replicas(spec);
+    if (!plan) { // what runs, goes on
+        events_.error("function cannot be run function={} field={} reason=\"{}\"", spec.name.full(), plan.error().field,
+                      plan.error().message);
+    } else {
+        for (const auto& remark : plan->remarks)
+            events_.warn("function function={} {}", spec.name.full(), remark);
+        if (!of.plan || of.plan->spec_hash != plan->spec_hash) {
+            of.failures = 0;
+            of.start_not_before.reset();
+        }
+        of.plan = std::move(*plan);
+    }
+    schedule(key);
+}
+
+void functions::on_found_endpoints(const kv_entry& change)
+{
+    if (!begun_ && !change.erased)
+        publisher_.found(change.key, change.value);
+}
+
+void functions::begin_if_current()
+{
+    if (begun_ || stopping_ || !specs_current_ || !endpoints_current_)
+        return;
+    for (const auto& [key, each] : entries_)
+        for (const auto& runs : each.replicas)
+            if (!runs->asked_once())
+                return;
+    begun_ = true;
+    remove_strangers();
+    for (const auto& fixed : statics_) {
+        const auto present = static_specs_.find(fixed.name.key());
+        write_static(fixed, present == static_specs_.end() ? nullptr : &present->second);
+    }
+    for (const auto& [key, each] : entries_)
+        schedule(key);
+    loop_.post([this, here = here_] {
+        if (!*here)
+            return;
+        found_endpoints_.reset();
+        if (settled_)
+            std::exchange(settled_, nullptr)();
+    });
+}
+
+// Endpoints of functions that were removed while no provider ran, and static functions that no operator names any more.
+void functions::remove_strangers()
+{
+    for (const auto& key : publisher_.keys())
+        if (!entries_.contains(key) && !find_static(key))
+            publisher_.erase(key);
+    for (const auto& [key, spec] : static_specs_)
+        if (!find_static(key)) {
+            events_.info("static function removed function={}", spec.name.full());
+            buckets_.functions.erase(key, [](auto) {});
+        }
+}
+
+void functions::schedule(const std::string& key)
+{
+    if (!dirty_.insert(key).second || dirty_.size() > 1)
+        return;
+    loop_.post([this, here = here_] {
+        if (!*here)
+            return;
+        begin_if_current();
+        for (const auto& each : std::exchange(dirty_, {}))
+            settle(each);
+    });
+}
+
+void functions::settle(const std::string& key)
+{
+    const auto at = entries_.find(key);
+    if (at == entries_.end() || (stopping_ ? options_.keep_replicas : !begun_))
+        return;
+    auto& of = at->second;
+    core::function_state state;
+    state.desired = of.wanted && of.plan && !stopping_ ? of.plan->replicas : 0;
+    state.spec_hash = of.plan ? of.plan->spec_hash : 0;
+    state.start_not_before = of.start_not_before;
+    for (const auto& runs : of.replicas)
+        state.replicas.push_back({runs->record().replica, runs->record().spec_hash, runs->phase(), runs->since()});
+    const auto total = static_cast<std::uint32_t>(running());
+    const auto free_slots = options_.replicas_max > total ? options_.replicas_max - total : 0;
+    // A function whose spec cannot be run keeps what ran before.
+    const bool keep = of.wanted && !of.plan && !stopping_;
+    const auto decision = keep ? core::reconcile_decision{} : core::reconcile(state, policy_of(options_), free_slots, now());
+    for (const auto& step : decision.steps)
+        perform(of, step);
+    publish(of);
+    if (!of.wanted && of.replicas.empty()) {
+        entries_.erase(at);
+        return;
+    }
+    if (!of.wake)
+        of.wake = std::make_unique<timer>(loop_);
+    if (decision.wake)
+        of.wake->at(*decision.wake, [this, key] { schedule(key); });
+    else
+        of.wake->cancel();
+}
+
+void functions::perform(entry& of, const core::reconcile_step& step)
+{
+    if (step.action == replica_action::start)
+        return start_replica(of);
+    const auto at =
+        std::find_if(of.replicas.begin(), of.replicas.end(), [&](const auto& each) { return each->record().replica == step.replica; });
+    if (at == of.replicas.end())
+        return;
+    auto& runs = **at;
+    switch (step.action) {
+    case replica_action::start: break;
+    case replica_action::leave:
+        events_.info("replica leaves function={} replica={} reason=\"{}\"", of.name.full(), step.replica, step.reason);
+        return runs.leave();
+    case replica_action::terminate: return runs.terminate();
+    case replica_action::kill:
+        events_.warn("replica killed function={} replica={} reason=\"{}\"", of.name.full(), step.replica, step.reason);
+        return runs.kill();
+    }
+}
+
+void functions::start_replica(entry& of)
+{
+    if (of.start_not_before && now() < *of.start_not_before)
+        return; // the one before it in the same decision failed
+    try {
+        auto launched = launcher_.launch(of.name, *of.plan);
+        const auto record = launched.record;
+        add_replica(of, record);
+        save();
+        launcher_.release(launched);
+        starts_.add();
+        events_.info("replica started function={} replica={} pid={} port={}", of.name.full(), record.replica, record.pid, record.port);
+    } catch (const std::exception& error) {
+        events_.error("replica not started function={} error=\"{}\"", of.name.full(), error.what());
+        count_failure(of);
+    }
+}
+
+void functions::add_replica(entry& of, core::replica_record record)
+{
+    const auto key = of.name.key();
+    const auto id = record.replica;
+    replica::listener told{[this, key] { schedule(key); },
+                           [this, key, id](process::exit_status status) {
+                               loop_.post([this, key, id, status, here = here_] {
+                                   if (*here)
+                                       remove_replica(key, id, status);
+                               });
+                           }};
+    of.replicas.push_back(std::make_unique<replica>(loop_, client_, std::move(record), std::move(told)));
+    replicas_gauge_.set(static_cast<double>(running()));
+}
+
+void functions::remove_replica(const std::string& key, const std::string& id, process::exit_status status)
+{
+    const auto found = entries_.find(key);
+    if (found == entries_.end())
+        return; // stopped meanwhile
+    auto& of = found->second;
+    const auto at = std::find_if(of.replicas.begin(), of.replicas.end(), [&](const auto& each) { return each->record().replica == id; });
+    const auto ended = std::move(*at);
+    of.replicas.erase(at);
+    launcher_.clean_up(ended->record());
+    if (ended->phase() < replica_phase::leaving) {
+        events_.warn("replica ended function={} replica={} code={} signal={}", of.name.full(), id, status.code, status.signal);
+        if (ended->phase() == replica_phase::ready && now() - ended->since() >= failures_forgotten)
+            of.failures = 0;
+        if (of.plan && ended->record().spec_hash == of.plan->spec_hash)
+            count_failure(of);
+    } else {
+        events_.info("replica stopped function={} replica={}", of.name.full(), id);
+    }
+    try {
+        save();
+    } catch (const std::system_error& error) { // a record too many is found dead by whoever reads it
+        events_.error("state not written error=\"{}\"", error.what());
+    }
+    replicas_gauge_.set(static_cast<double>(running()));
+    schedule(key);
+    if (stopping_)
+        finish_stop();
+}
+
+void functions::count_failure(entry& of)
+{
+    failures_.add();
+    ++of.failures;
+    of.start_not_before = now() + core::backoff(of.failures, options_.restart_wait_min, options_.restart_wait_max);
+    schedule(of.name.key());
+}
+
+void functions::publish(const entry& of)
+{
+    const auto key = of.name.key();
+    if (find_static(key))
+        return; // what is left of an ordinary function of that name
+    if (!of.wanted)
+        return publisher_.erase(key);
+    function_endpoints published{of.name, of.plan ? of.plan->replicas : 1, {}};
+    for (const auto& runs : of.replicas) {
+        const auto& record = runs->record();
+        if (runs->phase() < replica_phase::leaving)
+            published.replicas.push_back(
+                {record.replica, "127.0.0.1", record.port, record.max_inflight, record.token, runs->phase() == replica_phase::ready});
+    }
+    publisher_.set(key, core::encode(published));
+}
+
+void functions::save() const
+{
+    std::vector<core::replica_record> records;
+    for (const auto& [key, each] : entries_)
+        for (const auto& runs : each.replicas)
+            records.push_back(runs->record());
+    state_.write(records);
+}
+
+void functions::stop(std::function<void()> stopped)
+{
+    if (stopping_) {
+        for (const auto& [key, each] : entries_)
+            for (const auto& runs : each.replicas)
+                runs->kill();
+        return;
+    }
+    stopping_ = true;
+    stopped_ = std::move(stopped);
+    specs_.reset();
+    found_endpoints_.reset();
+    stop_timer_ = std::make_unique<timer>(loop_);
+    stop_by_ = now() + publish_deadline;
+    if (!options_.keep_replicas)
+        for (const auto& [key, each] : entries_)
+            schedule(key);
+    stop_timer_->after(stop_check, [this] { finish_stop(); });
+}
+
+// Once nothing runs any more, the last word about endpoints gets a moment to be stored.
+void functions::finish_stop()
+{
+    const bool waits_for_replicas = !options_.keep_replicas && running() > 0;
+    if (waits_for_replicas) {
+        stop_by_ = now() + publish_deadline;
+        return;
+    }
+    if (!dirty_.empty() || (!publisher_.idle() && now() < stop_by_))
+        return stop_timer_->after(stop_check, [this] { finish_stop(); });
+    stop_timer_->cancel();
+    publisher_.close();
+    entries_.clear();
+    client_.close();
+    if (stopped_)
+        std::exchange(stopped_, nullptr)();
+}
+
+}

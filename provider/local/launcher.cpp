@@ -1,0 +1,199 @@
+#include "provider/local/launcher.hpp"
+
+#include "adapters/process/process.hpp"
+#include "core/invocation.hpp"
+#include "core/replica_setup.hpp"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <netinet/in.h>
+#include <set>
+#include <stdexcept>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace sluice::provider {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int backlog = 1024;
+constexpr int listen_number = 3, setup_number = 4; // in the watchdog
+constexpr int pipe_bytes_default = 64 * 1024;
+
+[[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
+
+std::string random_hex(std::size_t bytes)
+{
+    constexpr char digits[] = "0123456789abcdef";
+    std::string raw(bytes, '\0'), text;
+    if (::getrandom(raw.data(), raw.size(), 0) != static_cast<ssize_t>(raw.size()))
+        fail("getrandom");
+    for (const char c : raw) {
+        text.push_back(digits[static_cast<unsigned char>(c) >> 4]);
+        text.push_back(digits[static_cast<unsigned char>(c) & 15]);
+    }
+    return text;
+}
+
+process::owned_fd listen_on_loopback(std::uint16_t& port)
+{
+    process::owned_fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* name = reinterpret_cast<sockaddr*>(&address);
+    if (!socket || ::bind(socket.number(), name, size) != 0 || ::listen(socket.number(), backlog) != 0
+        || ::getsockname(socket.number(), name, &size) != 0)
+        fail("listen on 127.0.0.1");
+    port = ntohs(address.sin_port);
+    return socket;
+}
+
+// Our own folder below a place where anyone may write: what is there already must be ours.
+void make_own_folder(const std::string& path)
+{
+    struct stat facts;
+    if (::mkdir(path.c_str(), 0711) != 0 && errno != EEXIST)
+        fail("work_folder " + path);
+    if (::lstat(path.c_str(), &facts) != 0 || !S_ISDIR(facts.st_mode) || facts.st_uid != ::geteuid())
+        throw std::runtime_error("work_folder: " + path + " is not a folder of ours");
+    if (::chmod(path.c_str(), 0711) != 0)
+        fail("work_folder " + path);
+}
+
+std::string base_name(const core::replica_record& record) { return record.function.key() + '-' + record.replica; }
+
+}
+
+launcher::launcher(const options& given, const state_file& state) : options_(given), state_(state), work_folder_(given.work_folder)
+{
+    if (work_folder_.empty())
+        work_folder_ = fs::temp_directory_path().string() + "/sluice-work-" + std::to_string(::geteuid()) + '-'
+            + std::to_string(core::hash_id(fs::weakly_canonical(state.folder()).string()));
+    make_own_folder(work_folder_);
+}
+
+bool launcher::drops_rights() const noexcept { return ::geteuid() == 0 && options_.function_uid != 0; }
+
+std::vector<std::string> launcher::arguments() const
+{
+    std::vector<std::string> list{"/proc/self/exe", "watchdog"};
+    const auto add = [&](const char* flag, const std::string& value) {
+        list.emplace_back(flag);
+        list.push_back(value);
+    };
+    add("--listen-fd", std::to_string(listen_number));
+    add("--setup-fd", std::to_string(setup_number));
+    add("--log-level", options_.log_level);
+    add("--drain-deadline", config::format_duration(options_.drain_deadline));
+    add("--body-bytes-max", std::to_string(options_.body_bytes_max));
+    add("--answer-bytes-max", std::to_string(options_.answer_bytes_max));
+    add("--log-bytes-max", std::to_string(options_.log_bytes_max));
+    add("--connections-max", std::to_string(options_.connections_max));
+    if (drops_rights()) {
+        add("--function-uid", std::to_string(options_.function_uid));
+        add("--function-gid", std::to_string(options_.function_gid));
+    } else if (::geteuid() != 0) {
+        add("--hidden-folder", options_.hidden_folder.empty() ? fs::absolute(state_.folder()).string() : options_.hidden_folder);
+    }
+    return list;
+}
+
+std::string launcher::make_folder(const core::replica_record& record) const
+{
+    const auto path = work_folder_ + '/' + base_name(record);
+    if (::mkdir(path.c_str(), 0700) != 0)
+        fail("folder " + path);
+    if (drops_rights()) {
+        const auto gid = options_.function_gid != 0 ? options_.function_gid : options_.function_uid;
+        if (::chown(path.c_str(), options_.function_uid, gid) != 0)
+            fail("folder " + path);
+    }
+    return path;
+}
+
+std::string launcher::log_path(const core::replica_record& record) const { return state_.log_folder() + '/' + base_name(record) + ".log"; }
+
+launched_replica launcher::launch(const function_name& function, const core::replica_plan& plan) const
+{
+    launched_replica made;
+    auto& record = made.record;
+    record.function = function;
+    record.replica = random_hex(6);
+    record.token = random_hex(32);
+    record.spec_hash = plan.spec_hash;
+    record.max_inflight = plan.max_inflight;
+    try {
+        const auto socket = listen_on_loopback(record.port);
+        if (plan.folder.empty())
+            record.folder = make_folder(record);
+        core::replica_setup setup{record.token, plan.environment};
+        setup.environment.try_emplace("HOME", plan.folder.empty() ? record.folder : plan.folder);
+        made.document = core::encode(setup);
+        auto pipe = process::make_pipe();
+        // Whole in one write, whenever the watchdog reads it: we wait for nobody.
+        if (made.document.size() > pipe_bytes_default
+            && ::fcntl(pipe.write.number(), F_SETPIPE_SZ, static_cast<int>(made.document.size())) < 0)
+            fail("setup of a replica");
+        // Appending, and readable, so that the watchdog can bound it in place.
+        const process::owned_fd log(::open(log_path(record).c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+        if (!log)
+            fail(log_path(record));
+        process::launch_options launch;
+        launch.argv = arguments();
+        launch.env = {{"PATH", "/usr/bin:/bin"}};
+        launch.working_folder = plan.folder.empty() ? record.folder : plan.folder;
+        launch.stdout_fd = launch.stderr_fd = log.number();
+        launch.keep_fds = {{socket.number(), listen_number}, {pipe.read.number(), setup_number}};
+        launch.new_session = true;
+        const auto process = process::launch(launch);
+        record.pid = process.pid;
+        record.start_ticks = process.start_ticks;
+        made.setup = std::move(pipe.write);
+    } catch (...) {
+        clean_up(record);
+        throw;
+    }
+    return made;
+}
+
+void launcher::release(launched_replica& replica) const
+{
+    process::set_nonblocking(replica.setup);
+    const auto written = ::write(replica.setup.number(), replica.document.data(), replica.document.size());
+    if (written != static_cast<ssize_t>(replica.document.size())) {
+        replica.setup.reset(); // half a document: the watchdog ends
+        fail("setup of a replica");
+    }
+    replica.setup.reset();
+}
+
+void launcher::clean_up(const core::replica_record& record) const noexcept
+{
+    std::error_code ignored;
+    if (!record.folder.empty())
+        fs::remove_all(record.folder, ignored);
+    fs::rename(log_path(record), state_.log_folder() + '/' + record.function.key() + ".previous.log", ignored);
+}
+
+void launcher::remove_folders_but(const std::vector<core::replica_record>& of) const noexcept
+{
+    std::set<std::string> kept;
+    for (const auto& record : of)
+        kept.insert(record.folder);
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(work_folder_, ignored))
+        if (!kept.contains(entry.path().string()))
+            fs::remove_all(entry.path(), ignored);
+}
+
+}

@@ -1,0 +1,44 @@
+#pragma once
+#include "adapters/process/owned_fd.hpp"
+#include "core/replica_plan.hpp"
+#include "core/replica_records.hpp"
+#include "provider/local/provider.hpp"
+#include "provider/local/state_file.hpp"
+
+#include <string>
+
+namespace sluice::provider {
+
+// A watchdog that runs and waits for its setup. Until release() it serves nobody, and it ends by itself when we die: so none
+// can run that no record names.
+struct launched_replica {
+    core::replica_record record;
+    process::owned_fd setup;
+    std::string document;
+};
+
+// Makes what a replica needs (socket, log, folder, token), and takes it away again. Loop thread only.
+class launcher {
+public:
+    // Makes the work folder; throws std::runtime_error when it belongs to somebody else.
+    launcher(const options& given, const state_file& state);
+
+    launched_replica launch(const function_name& function, const core::replica_plan& plan) const; // throws std::system_error
+    void release(launched_replica& replica) const;                                                // throws std::system_error
+    // After the replica's process has ended: its folder goes, its log becomes the function's previous one.
+    void clean_up(const core::replica_record& record) const noexcept;
+    // What a provider that died between the steps left behind.
+    void remove_folders_but(const std::vector<core::replica_record>& of) const noexcept;
+    std::string log_path(const core::replica_record& record) const;
+
+private:
+    std::string make_folder(const core::replica_record& record) const;
+    std::vector<std::string> arguments() const;
+    bool drops_rights() const noexcept;
+
+    const options& options_;
+    const state_file& state_;
+    std::string work_folder_;
+};
+
+}

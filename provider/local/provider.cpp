@@ -1,0 +1,188 @@
+#include "provider/local/provider.hpp"
+
+#include "adapters/asio/loop.hpp"
+#include "adapters/http/server.hpp"
+#include "adapters/http/text_service.hpp"
+#include "adapters/log/log.hpp"
+#include "adapters/metrics/metrics.hpp"
+#include "adapters/nats/connection.hpp"
+#include "adapters/process/files.hpp"
+#include "core/listen_address.hpp"
+#include "provider/local/functions.hpp"
+#include "provider/local/state_file.hpp"
+#include "sluice/wire.hpp"
+
+#include <csignal>
+#include <optional>
+#include <stdexcept>
+
+namespace sluice::provider {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+http::server_options listen_on(const std::string& text)
+{
+    auto address = core::parse_listen_address("metrics_listen", text);
+    http::server_options on;
+    on.host = std::move(address.host);
+    on.port = address.port;
+    on.connections_max = 64;
+    return on;
+}
+
+// The role from its start to its end. Loop thread only.
+class process_of_provider {
+public:
+    explicit process_of_provider(const options& given)
+        : given_(given),
+          events_(make_logger("provider", given.log_level)),
+          state_(given.state_folder),
+          nats_(loop_, nats::to_options(given.nats, "sluice provider")),
+          pages_([this](const http_request& request) { return page(request); }),
+          signals_(loop_, {SIGTERM, SIGINT}, [this](int) { stop(); })
+    {
+        if (!given.metrics_listen.empty())
+            metrics_server_.emplace(loop_, listen_on(given.metrics_listen), pages_);
+        nats_.on_change([this](bool up) { up ? events_->info("nats connected") : events_->warn("nats disconnected"); });
+    }
+
+    void run()
+    {
+        open(wire::functions_bucket, specs_, [this] { open(wire::endpoints_bucket, endpoints_, [this] { begin(); }); });
+        loop_.run();
+        if (!failure_.empty())
+            throw std::runtime_error(failure_);
+    }
+
+private:
+    void open(std::string_view bucket, std::unique_ptr<key_value>& into, std::function<void()> then)
+    {
+        nats_.open_bucket(std::string(bucket), {},
+                          [this, bucket, &into, then = std::move(then)](boost::system::result<std::unique_ptr<key_value>> opened) {
+                              if (stopping_)
+                                  return;
+                              if (!opened) {
+                                  failure_ = "bucket " + std::string(bucket) + ": " + opened.error().message();
+                                  return close();
+                              }
+                              into = std::move(*opened);
+                              then();
+                          });
+    }
+
+    void begin()
+    {
+        try {
+            functions_.emplace(loop_, given_, functions::ports{*specs_, *endpoints_}, state_, *events_, meters_);
+            functions_->start([this] { ready(); });
+        } catch (const std::exception& error) {
+            failure_ = error.what();
+            close();
+        }
+    }
+
+    void ready()
+    {
+        events_->info("ready replicas={}", functions_->running());
+        if (metrics_server_)
+            process::write_ready_file(given_.ready_file, core::parse_listen_address("metrics_listen", given_.metrics_listen).host,
+                                      metrics_server_->port());
+        else if (!given_.ready_file.empty())
+            process::write_file_atomically(given_.ready_file, "no listener\n");
+    }
+
+    http_response page(const http_request& request) const
+    {
+        if (request.path() == "/metrics")
+            return {200, {{"Content-Type", "text/plain; version=0.0.4"}}, meters_.text()};
+        if (request.path() != "/healthz")
+            return {404, {}, {}};
+        return nats_.connected() ? http_response{200, {}, "OK"} : http_response{503, {}, "nats is not connected\n"};
+    }
+
+    void stop()
+    {
+        const bool again = std::exchange(stopping_, true);
+        events_->info("stopping again={}", again);
+        if (!functions_)
+            return close();
+        functions_->stop([this] { close(); });
+    }
+
+    void close()
+    {
+        stopping_ = true;
+        signals_.cancel();
+        if (metrics_server_)
+            metrics_server_->close();
+        loop_.post([this] { // what called us may belong to what goes now
+            functions_.reset();
+            specs_.reset();
+            endpoints_.reset();
+            nats_.close();
+        });
+    }
+
+    const options& given_;
+    std::shared_ptr<logger> events_;
+    state_file state_;
+    loop loop_;
+    nats::connection nats_;
+    metrics::registry meters_;
+    http::text_service pages_;
+    std::optional<http::server> metrics_server_;
+    std::unique_ptr<key_value> specs_, endpoints_;
+    std::optional<functions> functions_;
+    bool stopping_ = false;
+    std::string failure_;
+    signal_watch signals_;
+};
+
+}
+
+void add_to(config::table& table, options& into)
+{
+    nats::add_to(table, into.nats);
+    table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
+    table.text("ready_file", "written once every function is known, with host:port of metrics_listen", into.ready_file);
+    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen);
+    table.text("state_folder", "where replicas are noted down and logs are kept; required", into.state_folder);
+    table.text("work_folder", "where functions without a folder of their own get a fresh one; empty: below the system's temporary folder",
+               into.work_folder);
+    table.text("hidden_folder", "seen empty by functions where we do not run as root; empty: state_folder", into.hidden_folder);
+    table.list("static_function", "NAME[.NS]=http://HOST:PORT[,max_inflight=N]: an endpoint whose process is not ours",
+               into.static_function);
+    table.number("function_uid", "user of functions, where we run as root; 0: root", into.function_uid, 0, 0xfffffffeU);
+    table.number("function_gid", "group of functions; 0: the number of function_uid", into.function_gid, 0, 0xfffffffeU);
+    table.number("replicas_max", "replicas of all functions together", into.replicas_max, 1, 100'000);
+    table.number("connections_max", "connections to one replica at once", into.connections_max, 1, 1'000'000);
+    table.bytes("body_bytes_max", "largest body of a call that a replica takes", into.body_bytes_max, 0, std::uint64_t{4} << 30);
+    table.bytes("answer_bytes_max", "largest answer of a function; above it the call fails", into.answer_bytes_max, 1,
+                std::uint64_t{4} << 30);
+    table.bytes("log_bytes_max", "log of one replica; its older half is dropped there", into.log_bytes_max, 4096, std::uint64_t{1} << 30);
+    table.duration("start_deadline", "a replica that is not ready by then is started anew", into.start_deadline, milliseconds(100),
+                   std::chrono::hours(1));
+    table.duration("leave_wait", "from taking a replica out of the endpoints to its SIGTERM", into.leave_wait, milliseconds(0),
+                   std::chrono::minutes(5));
+    table.duration("drain_deadline", "how long a replica's running calls may take once it is to stop", into.drain_deadline, milliseconds(1),
+                   std::chrono::hours(24));
+    table.duration("restart_wait_min", "before the first restart of a function's replica, doubling with each failure",
+                   into.restart_wait_min, milliseconds(1), std::chrono::hours(1));
+    table.duration("restart_wait_max", "longest wait before a restart", into.restart_wait_max, milliseconds(1), std::chrono::hours(24));
+    table.flag("keep_replicas", "replicas go on running when the provider is stopped", into.keep_replicas);
+}
+
+int run(const options& given)
+{
+    std::signal(SIGPIPE, SIG_IGN);
+    if (given.state_folder.empty())
+        throw config::error("state_folder: must be set");
+    for (const auto& text : given.static_function)
+        core::parse_static_function(text); // before anything is started
+    process_of_provider(given).run();
+    return 0;
+}
+
+}

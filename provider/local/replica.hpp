@@ -1,0 +1,54 @@
+#pragma once
+#include "adapters/asio/loop.hpp"
+#include "adapters/http/client.hpp"
+#include "adapters/process/process.hpp"
+#include "core/reconcile.hpp"
+#include "core/replica_records.hpp"
+
+#include <functional>
+
+namespace sluice::provider {
+
+// One running watchdog, started by us or by a provider before us: asks it whether it is ready, sees its end, tells it to stop.
+// Decides nothing. Loop thread only; its callbacks may not destroy it.
+class replica {
+public:
+    struct listener {
+        std::function<void()> changed; // phase or first answer
+        std::function<void(process::exit_status)> ended;
+    };
+    replica(loop& on, http::client& asks, core::replica_record record, listener told);
+    ~replica();
+
+    const core::replica_record& record() const noexcept { return record_; }
+    core::replica_phase phase() const noexcept { return phase_; }
+    mono_time since() const noexcept { return since_; }
+    // False until the first answer, or its absence.
+    bool asked_once() const noexcept { return asked_once_; }
+
+    void leave();     // from now on it counts as unpublished
+    void terminate(); // SIGTERM: it finishes what runs
+    void kill();      // SIGKILL; its functions die with it
+
+private:
+    void ask();
+    void answered(const outcome& result);
+    void enter(core::replica_phase phase);
+
+    loop& loop_;
+    http::client& client_;
+    core::replica_record record_;
+    listener told_;
+    core::replica_phase phase_ = core::replica_phase::starting;
+    mono_time since_;
+    bool asked_once_ = false;
+    int misses_ = 0;
+    std::chrono::milliseconds wait_;
+    http::client::call_id question_ = 0;
+    bool asking_ = false;
+    std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
+    timer timer_;
+    process::watch watch_;
+};
+
+}
