@@ -37,6 +37,25 @@ bool is_host_char(char c)
         || std::string_view("-._~%!$&'()*+,;=:[]").find(c) != std::string_view::npos;
 }
 
+// "HTTP/2.0" and the like, of which only the number is wrong. Anything else that is no version has no version.
+bool names_other_version(std::string_view head)
+{
+    const auto line = head.substr(0, head.find('\r'));
+    const auto method = line.find(' ');
+    const auto target = method == line.npos ? line.npos : line.find(' ', method + 1);
+    const auto version = target == line.npos ? std::string_view{} : line.substr(target + 1);
+    return version.size() == 8 && version.starts_with("HTTP/") && only_digits(version.substr(5, 1)) && version[6] == '.'
+        && only_digits(version.substr(7));
+}
+
+bool has_bare_newline(std::string_view head)
+{
+    for (auto at = head.find('\n'); at != head.npos; at = head.find('\n', at + 1))
+        if (at == 0 || head[at - 1] != '\r')
+            return true;
+    return false;
+}
+
 void rebase(std::string_view& v, const char* from, const char* to)
 {
     if (v.data() != nullptr)
@@ -243,13 +262,15 @@ void request_reader::parse_head()
     if (error == parse_error::need_more) {
         if (head_.size() >= header_bytes_max_)
             refuse_size();
+        else if (has_bare_newline(head_)) // the parser would wait for an end that such a sender never sends
+            refuse(400, "a line that ends with LF alone");
         return;
     }
     if (error == parse_error::header_limit)
         return refuse_size();
     if (message.folded_)
         return refuse(400, "a folded field line (RFC 9112 section 5.2)");
-    if (error == parse_error::bad_version)
+    if (error == parse_error::bad_version && names_other_version(head_))
         return refuse(505, "not HTTP/1.0 or HTTP/1.1");
     refuse(400, "not HTTP/1.1: " + error.message());
 }
