@@ -82,7 +82,6 @@ NO_WORDS = [
 EXCEPTIONS = [
     ("adapters/process/launch.cpp", "fork", "this is process::launch"),
     ("cli/main.cpp", "environment", "main is where it is read"),
-    ("watchdog/watchdog.cpp", "environment", "OpenFaaS configures a watchdog by its environment, and the function inherits it"),
     ("adapters/nats/server_greeting.cpp", "blocking resolver", "asked at start or on the connecting thread, never on the loop"),
     ("adapters/nats/session.cpp", "sleep", "between attempts to connect at start, before the loop runs"),
     ("tests/tidy/rules.py", "unfinished", "the rule itself"),
