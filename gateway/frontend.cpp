@@ -1,0 +1,135 @@
+#include "gateway/frontend.hpp"
+
+#include "adapters/process/files.hpp"
+
+namespace sluice::gateway {
+
+namespace {
+
+constexpr milliseconds drain_poll_interval{20};
+
+http::server_options server_options_of(const options& with, const address& listen)
+{
+    http::server_options server;
+    server.host = listen.host;
+    server.port = listen.port;
+    server.connections_max = with.connections_max;
+    server.header_deadline = with.header_deadline;
+    server.body_deadline = with.body_deadline;
+    server.write_deadline = with.write_deadline;
+    server.idle_deadline = with.idle_deadline;
+    return server;
+}
+
+}
+
+frontend::frontend(loop& on, nats::connection& store, const options& with, logger& log)
+    : loop_(on),
+      store_(store),
+      options_(with),
+      listen_(parse_listen(with.listen)),
+      log_(log),
+      drain_poll_(on),
+      self_(std::make_shared<frontend*>(this))
+{}
+
+frontend::~frontend() { *self_ = nullptr; }
+
+void frontend::start()
+{
+    open_stores(store_, options_, [self = self_](boost::system::result<stores, std::string> opened) {
+        if (!*self || (*self)->closed_)
+            return;
+        if (!opened)
+            return (*self)->fail(opened.error());
+        (*self)->serve(std::move(*opened));
+    });
+}
+
+void frontend::serve(stores opened)
+{
+    try {
+        application_.emplace(
+            loop_, std::move(opened), options_, [this] { return store_.connected(); }, log_);
+        server_.emplace(loop_, server_options_of(options_, listen_), *application_);
+    } catch (const std::exception& wrong) {
+        return fail(wrong.what());
+    }
+    application_->set_message_bytes_max(store_.payload_bytes_max());
+    application_->on_current([this] { became_current(); });
+    store_.on_change([self = self_](bool up) {
+        if (*self)
+            (*self)->store_changed(up);
+    });
+}
+
+void frontend::became_current()
+{
+    log_.info("ready listen={}:{} nats={}", listen_.host, server_->port(), store_.server_version());
+    try {
+        const bool v6 = listen_.host.find(':') != std::string::npos;
+        process::write_ready_file(options_.ready_file, v6 ? "[" + listen_.host + "]" : listen_.host, server_->port());
+    } catch (const std::exception& wrong) {
+        fail(wrong.what());
+    }
+}
+
+void frontend::store_changed(bool up)
+{
+    if (closed_ || !application_)
+        return;
+    if (!up)
+        return log_.warn("connection to NATS lost; calls are answered 503 until it is back");
+    log_.info("connection to NATS is back reconnects={}", store_.reconnects());
+    application_->count_reconnects(store_.reconnects());
+    application_->set_message_bytes_max(store_.payload_bytes_max());
+}
+
+void frontend::fail(std::string why)
+{
+    failure_ = std::move(why);
+    close();
+}
+
+void frontend::stop()
+{
+    if (stopping_ || !server_)
+        return close();
+    stopping_ = true;
+    log_.info("stopping connections={}", server_->connections());
+    server_->stop_accepting();
+    drain_until_ = std::chrono::steady_clock::now() + options_.drain_deadline;
+    close_when_idle();
+}
+
+void frontend::close_when_idle()
+{
+    const bool late = std::chrono::steady_clock::now() >= drain_until_;
+    if (late && server_->connections() > 0)
+        log_.warn("requests under way are given up connections={}", server_->connections());
+    if (late || (server_->connections() == 0 && application_->idle()))
+        return close();
+    drain_poll_.after(drain_poll_interval, [this] { close_when_idle(); });
+}
+
+void frontend::close()
+{
+    if (std::exchange(closed_, true))
+        return;
+    drain_poll_.cancel();
+    if (server_)
+        server_->close();
+    if (application_)
+        application_->close();
+    // Whoever called this may be a callback of what is closed: it ends on the loop's next turn.
+    loop_.post([self = self_] {
+        if (!*self)
+            return;
+        (*self)->server_.reset();
+        (*self)->application_.reset();
+        if ((*self)->on_closed_)
+            (*self)->on_closed_();
+    });
+}
+
+}

@@ -1,0 +1,33 @@
+#pragma once
+#include "core/directory.hpp"
+#include "gateway/call.hpp"
+#include "gateway/mirror_wait.hpp"
+#include "sluice/key_value.hpp"
+
+namespace sluice::gateway {
+
+// OpenFaaS's REST API for functions: what is deployed is what the functions bucket holds; a provider that watches it does the rest. Reads
+// come from the mirror; a change is answered once the mirror has it. Functions of an operator's configuration (static endpoints)
+// cannot be changed here. Loop thread only; everything given to the constructor outlives it.
+class functions_api {
+public:
+    functions_api(loop& on, core::directory& known, key_value& functions, function_meters& counted);
+
+    void list(const call& from);
+    void show(const call& from);
+    void create(const call& from);  // POST: 500 where it exists, as OpenFaaS CE
+    void replace(const call& from); // PUT: 404 where it does not, which faas-cli relies on
+    void remove(const call& from);
+    void close() { written_.close(); }
+
+private:
+    void replace_stored(const call& from, function_spec spec, const kv_entry& stored);
+    void remove_stored(const call& from, const function_name& name, const kv_entry& stored);
+
+    core::directory& known_;
+    key_value& functions_;
+    function_meters& counted_;
+    mirror_wait written_;
+};
+
+}

@@ -1,0 +1,102 @@
+#include "gateway/intake.hpp"
+
+#include <cassert>
+
+namespace sluice::gateway {
+
+namespace {
+
+constexpr std::uint64_t full_percent = 80;
+// A stream keeps its subject, headers and a record around each payload.
+constexpr std::uint64_t message_overhead_bytes = 256;
+constexpr std::uint32_t busy_retry_s = 1;
+constexpr std::uint32_t full_retry_s = 10;
+
+}
+
+intake::intake(loop& on, std::vector<std::unique_ptr<message_log>> logs, bounds with, logger& log)
+    : logs_(std::move(logs)), fills_(logs_.size()), bounds_(with), log_(log), poll_(on)
+{
+    poll();
+}
+
+std::optional<core::refusal> intake::refusal_for(std::uint32_t partition, std::uint64_t bytes) const
+{
+    if (fills_[partition].shut)
+        return core::refusal{503, "the queue is full: its log has reached " + std::to_string(full_percent) + " % of its size",
+                             full_retry_s};
+    if (under_way_ >= bounds_.appends_max)
+        return core::refusal{503, "too many calls are being accepted: publishes_max is " + std::to_string(bounds_.appends_max),
+                             busy_retry_s};
+    if (bytes_under_way_ + bytes > bounds_.bytes_max)
+        return core::refusal{503, "too many bytes are being accepted: publish_bytes_max is " + std::to_string(bounds_.bytes_max),
+                             busy_retry_s};
+    return std::nullopt;
+}
+
+void intake::append(core::accepted call, std::function<void(message_log::result<stored_at>)> done)
+{
+    assert(!refusal_for(call.partition, call.message.payload.size()));
+    const auto bytes = call.message.payload.size();
+    const auto partition = call.partition;
+    ++under_way_;
+    bytes_under_way_ += bytes;
+    logs_[partition]->append(std::move(call.message),
+                             [this, bytes, partition, done = std::move(done)](message_log::result<stored_at> stored) {
+                                 --under_way_;
+                                 bytes_under_way_ -= bytes;
+                                 fills_[partition].bytes += bytes + message_overhead_bytes;
+                                 judge(partition);
+                                 note(stored);
+                                 done(std::move(stored));
+                             });
+}
+
+void intake::close()
+{
+    poll_.cancel();
+    logs_.clear();
+}
+
+void intake::poll()
+{
+    for (std::uint32_t partition = 0; partition < logs_.size(); ++partition)
+        logs_[partition]->info([this, partition](message_log::result<log_info> info) { heard(partition, info); });
+    poll_.after(bounds_.poll_interval, [this] { poll(); });
+}
+
+void intake::heard(std::uint32_t partition, const message_log::result<log_info>& info)
+{
+    if (!info)
+        return; // unknown is not zero: what was last heard stands
+    fills_[partition].bytes = info->bytes;
+    fills_[partition].bytes_max = info->bytes_max;
+    judge(partition);
+}
+
+void intake::judge(std::uint32_t partition)
+{
+    auto& log = fills_[partition];
+    const bool shut = log.bytes_max > 0 && log.bytes >= log.bytes_max / 100 * full_percent;
+    if (shut == log.shut)
+        return;
+    log.shut = shut;
+    if (shut)
+        log_.warn("log full, calls are refused partition={} bytes={} bytes_max={}", partition, log.bytes, log.bytes_max);
+    else
+        log_.info("log has room again partition={} bytes={} bytes_max={}", partition, log.bytes, log.bytes_max);
+}
+
+void intake::note(const message_log::result<stored_at>& stored)
+{
+    const bool failed = !stored && stored.error() != log_errc::too_large;
+    if (failed == failing_)
+        return;
+    failing_ = failed;
+    if (failed)
+        log_.error("calls cannot be accepted reason=\"{}\"", stored.error().message());
+    else
+        log_.info("calls are accepted again");
+}
+
+}

@@ -1,0 +1,58 @@
+#pragma once
+#include "adapters/asio/loop.hpp"
+#include "adapters/log/log.hpp"
+#include "core/accept.hpp"
+#include "sluice/message_log.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace sluice::gateway {
+
+// The way into the partitions' logs: bounded in calls and bytes under way, and closed for a partition whose log is 80 % full. A log's own
+// refusal is only a backstop, because an R3 stream of nats-server 2.9 that gets full loses acked messages. How full a log is, is asked every
+// second; in between, what went in here is added. Says at each change of state whether the logs answer. Loop thread only.
+class intake {
+public:
+    struct bounds {
+        std::uint32_t appends_max = 8192;
+        std::uint64_t bytes_max = 256ull * 1024 * 1024;
+        milliseconds poll_interval{1'000};
+    };
+    intake(loop& on, std::vector<std::unique_ptr<message_log>> logs, bounds with, logger& log);
+
+    std::uint32_t partitions() const noexcept { return static_cast<std::uint32_t>(logs_.size()); }
+    std::size_t under_way() const noexcept { return under_way_; }
+    std::uint64_t bytes_under_way() const noexcept { return bytes_under_way_; }
+
+    // Why a call cannot go in now; nothing: it may. Asked before each append.
+    std::optional<core::refusal> refusal_for(std::uint32_t partition, std::uint64_t bytes) const;
+    void append(core::accepted call, std::function<void(message_log::result<stored_at>)> done);
+    // Asks no more; destroys the ports, so that nothing calls back afterwards.
+    void close();
+
+private:
+    struct fill {
+        std::uint64_t bytes = 0;     // as last heard, and what went in since
+        std::uint64_t bytes_max = 0; // 0: unbounded, or not heard yet
+        bool shut = false;
+    };
+    void poll();
+    void heard(std::uint32_t partition, const message_log::result<log_info>& info);
+    void note(const message_log::result<stored_at>& stored);
+    void judge(std::uint32_t partition);
+
+    std::vector<std::unique_ptr<message_log>> logs_;
+    std::vector<fill> fills_;
+    bounds bounds_;
+    logger& log_;
+    timer poll_;
+    std::size_t under_way_ = 0;
+    std::uint64_t bytes_under_way_ = 0;
+    bool failing_ = false;
+};
+
+}

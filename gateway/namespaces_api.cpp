@@ -1,0 +1,114 @@
+#include "gateway/namespaces_api.hpp"
+
+#include "core/function_codec.hpp"
+#include "gateway/rest.hpp"
+
+namespace sluice::gateway {
+
+namespace {
+
+http_response not_found(std::string_view name) { return text_answer(404, "namespace " + std::string(name) + " not found"); }
+
+// faas-cli and the SDK set both; either says that the namespace is for functions.
+bool is_for_functions(const namespace_spec& space)
+{
+    const auto is_set = [](const string_map& map) {
+        const auto at = map.find("openfaas");
+        return at != map.end() && (at->second == "1" || at->second == "true");
+    };
+    return is_set(space.labels) || is_set(space.annotations);
+}
+
+http_response unlabelled() { return text_answer(400, "field labels: the label openfaas=1 is missing"); }
+
+}
+
+namespaces_api::namespaces_api(loop& on, core::directory& known, key_value& namespaces)
+    : known_(known), namespaces_(namespaces), written_(on, mirror_deadline)
+{
+    known_.on_space([this](const std::string& name) { written_.heard(name); });
+}
+
+void namespaces_api::list(const call& from)
+{
+    if (!known_.current())
+        return from.reply(not_known_yet());
+    std::string json = "[";
+    for (const auto& name : known_.spaces()) // DNS labels: nothing to escape
+        json.append(json.size() > 1 ? "," : "").append("\"").append(name).append("\"");
+    from.reply(json_answer(200, std::move(json.append("]"))));
+}
+
+void namespaces_api::show(const call& from)
+{
+    if (!known_.current())
+        return from.reply(not_known_yet());
+    const auto* space = known_.space(std::string(from.name()));
+    from.reply(space ? json_answer(200, core::namespace_json(*space)) : not_found(from.name()));
+}
+
+void namespaces_api::create(const call& from)
+{
+    const auto space = core::parse_namespace(from.request().body);
+    if (!space)
+        return from.reply(invalid_answer("validation failed", space.error()));
+    if (!from.name().empty() && from.name() != space->name)
+        return from.reply(text_answer(400, "field name: is not the name in the path"));
+    if (!is_for_functions(*space))
+        return from.reply(unlabelled());
+    if (space->name == default_namespace)
+        return from.reply(text_answer(409, "namespace " + space->name + " exists already"));
+    auto seen = written_.expect(space->name);
+    namespaces_.create(space->name, core::encode(*space),
+                       [this, from, name = space->name, seen](const key_value::result<std::uint64_t>& result) {
+                           if (!result && result.error() == log_errc::wrong_sequence)
+                               return from.reply(text_answer(409, "namespace " + name + " exists already"));
+                           answer_change(from, written_, seen, result, 201);
+                       });
+}
+
+void namespaces_api::replace(const call& from)
+{
+    const auto space = core::parse_namespace(from.request().body);
+    if (!space)
+        return from.reply(invalid_answer("validation failed", space.error()));
+    if (space->name != from.name())
+        return from.reply(text_answer(400, "field name: is not the name in the path"));
+    if (!is_for_functions(*space))
+        return from.reply(unlabelled());
+    if (space->name == default_namespace)
+        return put(from, *space);
+    namespaces_.get(space->name, [this, from, space = *space](const key_value::result<kv_entry>& stored) {
+        if ((!stored && stored.error() == log_errc::not_found) || (stored && stored->erased))
+            return from.reply(not_found(space.name));
+        if (!stored)
+            return from.reply(store_failure(stored.error()));
+        put(from, space);
+    });
+}
+
+void namespaces_api::put(const call& from, const namespace_spec& space)
+{
+    auto seen = written_.expect(space.name);
+    namespaces_.put(space.name, core::encode(space), [this, from, seen](const key_value::result<std::uint64_t>& result) {
+        answer_change(from, written_, seen, result, 202);
+    });
+}
+
+void namespaces_api::remove(const call& from)
+{
+    if (!known_.current())
+        return from.reply(not_known_yet());
+    const std::string name(from.name());
+    if (name == default_namespace)
+        return from.reply(text_answer(400, "the default namespace cannot be removed"));
+    if (!known_.space(name))
+        return from.reply(not_found(name));
+    if (const auto count = known_.functions_in(name).size(); count > 0)
+        return from.reply(text_answer(409, "namespace " + name + " still has " + std::to_string(count) + " functions"));
+    auto seen = written_.expect(name);
+    namespaces_.erase(name,
+                      [this, from, seen](const key_value::result<void>& result) { answer_change(from, written_, seen, result, 202); });
+}
+
+}

@@ -1,0 +1,74 @@
+#include "gateway/gateway.hpp"
+
+#include "core/layout.hpp"
+
+#include <charconv>
+
+namespace sluice::gateway {
+
+namespace {
+
+using std::chrono::hours;
+constexpr std::uint64_t mib = 1024 * 1024;
+
+void add_bounds(config::table& table, options& into)
+{
+    table.bytes("body_bytes_max", "largest body of an asynchronous call; a server's max_payload may lower it", into.body_bytes_max, 1024,
+                64 * mib);
+    table.bytes("function_body_bytes_max", "largest body of a synchronous call", into.function_body_bytes_max, 1024, 1024 * mib);
+    table.bytes("function_answer_bytes_max", "largest answer to a synchronous call", into.function_answer_bytes_max, 1024, 1024 * mib);
+    table.duration("upstream_timeout", "of a synchronous call, to the function's whole answer", into.upstream_timeout, milliseconds(1),
+                   hours(24));
+    table.number("function_calls_max", "synchronous calls under way; above it 503", into.function_calls_max, 1, 1'000'000);
+    // The log forgets an id after its duplicate window, 20 s: a call may not be published again after that.
+    table.duration("publish_deadline", "until the log has answered for an asynchronous call; then 503", into.publish_deadline,
+                   milliseconds(100), milliseconds(15'000));
+    table.number("publishes_max", "asynchronous calls that wait for the log's answer; above it 503", into.publishes_max, 1, 1'000'000);
+    table.bytes("publish_bytes_max", "bytes of the calls that wait for the log's answer; above it 503", into.publish_bytes_max, mib,
+                1ull << 40);
+    table.number("connections_max", "client connections; above it 503", into.connections_max, 1, 1'000'000);
+    table.duration("header_deadline", "for a request's whole header", into.header_deadline, milliseconds(10), hours(1));
+    table.duration("body_deadline", "for a request's whole body", into.body_deadline, milliseconds(10), hours(1));
+    table.duration("write_deadline", "for a whole response", into.write_deadline, milliseconds(10), hours(1));
+    table.duration("idle_deadline", "between two requests of a connection", into.idle_deadline, milliseconds(10), hours(1));
+}
+
+}
+
+void add_to(config::table& table, options& into)
+{
+    table.text("listen", "HOST:PORT that clients connect to; port 0: any free one", into.listen);
+    nats::add_to(table, into.nats);
+    table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
+    table.text("ready_file", "written with host:port once calls are accepted", into.ready_file);
+    table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
+    table.bytes("log_bytes_max", "of a partition's log, when it is made; calls are refused from 80 % of what the log has",
+                into.log_bytes_max, 16 * mib, 1ull << 50);
+    table.number("replicas", "of the logs, when they are made", into.replicas, 1, 5);
+    add_bounds(table, into);
+    table.list("callback_allow", "addresses, CIDRs or host names, with or without port, that callbacks may go to besides public addresses",
+               into.callback_allow);
+    table.text("basic_auth_user_file", "file with the user of /system/*; empty: no authentication", into.basic_auth_user_file);
+    table.text("basic_auth_password_file", "file with the password of /system/*", into.basic_auth_password_file);
+    table.duration("drain_deadline", "requests under way get that long to finish at shutdown", into.drain_deadline, milliseconds(0),
+                   hours(1));
+}
+
+address parse_listen(const std::string& text)
+{
+    const auto colon = text.rfind(':');
+    address found;
+    if (colon != std::string::npos) {
+        found.host = text.substr(0, colon);
+        const auto* end = text.data() + text.size();
+        const auto [stop, failure] = std::from_chars(text.data() + colon + 1, end, found.port);
+        const bool bracketed = found.host.size() > 2 && found.host.front() == '[' && found.host.back() == ']';
+        if (bracketed)
+            found.host = found.host.substr(1, found.host.size() - 2);
+        if (failure == std::errc{} && stop == end && !found.host.empty() && (bracketed || found.host.find(':') == std::string::npos))
+            return found;
+    }
+    throw config::error("listen: \"" + text + "\" is not HOST:PORT with a numeric host");
+}
+
+}
