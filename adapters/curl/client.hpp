@@ -33,7 +33,7 @@ struct client_options {
     std::size_t idle_connections_max = 64;
     std::chrono::milliseconds idle_deadline{30'000};
     std::size_t header_bytes_max = 64 * 1024; // of an answer
-    std::string ca_file;                      // PEM; empty: the system's
+    std::string ca_file = {};                 // PEM; empty: the system's
 };
 
 class client {

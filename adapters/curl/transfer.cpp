@@ -22,10 +22,11 @@ std::string numeric(const sockaddr& address)
 
 std::string_view trim(std::string_view text)
 {
-    const auto from = text.find_first_not_of(" \t");
+    constexpr std::string_view blanks = " \t\r\n";
+    const auto from = text.find_first_not_of(blanks);
     if (from == text.npos)
         return {};
-    return text.substr(from, text.find_last_not_of(" \t\r\n") - from + 1);
+    return text.substr(from, text.find_last_not_of(blanks) - from + 1);
 }
 
 }
