@@ -19,7 +19,7 @@ struct connection_options {
     std::string user;
     std::string password;
     std::string credentials_file; // JWT and seed (.creds)
-    std::string ca_file;          // non-empty, or tls:// in the url: TLS
+    std::string ca_file;          // non-empty, or tls:// in the url: TLS (the loop then waits for the rest of a record that came in part)
     std::string cert_file;
     std::string key_file;
     std::string name = "sluice";
@@ -44,7 +44,7 @@ public:
     std::uint64_t payload_bytes_max() const noexcept;
     std::string server_version() const;
     std::uint64_t reconnects() const noexcept;
-    // Both on the loop; on_up also after each reconnect.
+    // On the loop: once with the state of now, then at each change.
     void on_change(std::function<void(bool up)> changed);
 
     // Fire and forget (core NATS).
@@ -60,13 +60,13 @@ public:
                  std::function<void(boost::system::result<std::string>)> done);
 
     // Makes the stream of one subject if it is missing (limits retention, discard new, file store, no max_age, allow_direct) and hands out
-    // the port on it. An existing stream is used as it is, if its subject is the same.
+    // the port on it. An existing stream is used as it is, if its subject is the same (else errc::file_exists).
     void open_log(std::string stream, std::string subject, stream_options options,
                   std::function<void(boost::system::result<std::unique_ptr<message_log>>)> done);
     void open_bucket(std::string bucket, stream_options options,
                      std::function<void(boost::system::result<std::unique_ptr<key_value>>)> done);
 
-    // Closes in order; nothing calls back afterwards and the loop runs dry.
+    // Closes in order; nothing calls back afterwards and the loop runs dry. What was published is sent as far as the socket takes it.
     void close();
 
 private:

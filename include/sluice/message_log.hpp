@@ -34,7 +34,7 @@ struct log_message {
 
 struct append_request {
     std::string id; // Nats-Msg-Id, empty: none
-    headers fields;
+    headers fields; // names and values not empty, without line ends (else errc::invalid_argument); the order among names is not kept
     std::string payload;
     std::optional<std::uint64_t> expected_last_sequence;
     std::chrono::milliseconds deadline{5000}; // passed: log_errc::unknown
@@ -58,7 +58,9 @@ public:
     template <class T> using result = boost::system::result<T>;
 
     // Reads in order, without acks, from a sequence; survives reconnects by itself and hides them: each message comes once, in
-    // order, from the sequence asked for. Sequences may jump where messages were purged. Destroying it ends it.
+    // order, from the sequence asked for. Sequences may jump where messages were purged. Should the stream have lost its tail or have been
+    // made anew, the next message's sequence is not above the one before (or below the one asked for): then nothing that was concluded from
+    // earlier sequences holds any more. Destroying it ends it.
     class reader {
     public:
         virtual ~reader() = default;

@@ -100,9 +100,11 @@ process::identity sluice_up::launch(const std::vector<std::string>& flags, const
 {
     process::launch_options options;
     options.argv = command(flags);
+    // Not our temporary folder, which the functions' user cannot enter.
     for (char** each = environ; *each; ++each)
-        if (const char* equals = std::strchr(*each, '='); equals && std::string(*each).rfind("SLUICE_", 0) != 0)
-            options.env.emplace(std::string(*each, equals), equals + 1);
+        if (const char* equals = std::strchr(*each, '='); equals && std::strncmp(*each, "SLUICE_", 7) != 0)
+            options.env.emplace(std::string(const_cast<const char*>(*each), equals), equals + 1);
+    options.env.erase("TMPDIR");
     const int fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     options.stdout_fd = options.stderr_fd = fd;
     options.new_session = true;
