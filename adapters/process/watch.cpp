@@ -22,15 +22,15 @@ exit_status translate(const siginfo_t& info)
 }
 
 struct watch::state {
+    // The caller holds it: the callback may destroy the watch.
     static void ended(const std::shared_ptr<state>& self)
     {
-        const auto held = self; // the callback may destroy the watch
         siginfo_t info{};
-        const auto pidfd = static_cast<id_t>(held->pidfd.number());
+        const auto pidfd = static_cast<id_t>(self->pidfd.number());
         const bool ours = ::waitid(by_pidfd, pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
         if (ours && info.si_pid == 0)
             return; // readable for another reason: it has not ended
-        held->readable.reset();
+        self->readable.reset();
         // Reaped only after the callback: until then its pid, and with it the name of its process group, is not given away.
         struct reap {
             ~reap()
@@ -40,7 +40,7 @@ struct watch::state {
             }
             id_t pidfd;
         } reap{pidfd};
-        if (const auto on_exit = std::exchange(held->on_exit, nullptr))
+        if (const auto on_exit = std::exchange(self->on_exit, nullptr))
             on_exit(ours ? translate(info) : exit_status{});
     }
 
