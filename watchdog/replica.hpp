@@ -27,6 +27,7 @@ public:
     void on_closed(std::function<void()> closed) { closed_ = std::move(closed); }
     int exit_code() const noexcept { return exit_code_; }
     std::uint16_t port() const noexcept { return server_->port(); }
+    std::uint16_t metrics_port() const noexcept { return metrics_server_ ? metrics_server_->port() : std::uint16_t(0); }
 
 private:
     void function_ended();
