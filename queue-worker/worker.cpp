@@ -2,6 +2,7 @@
 
 #include "adapters/process/files.hpp"
 #include "core/layout.hpp"
+#include "core/listen_address.hpp"
 #include "sluice/wire.hpp"
 
 #include <algorithm>
@@ -68,10 +69,10 @@ void worker::serve_status()
 {
     if (options_.metrics_listen.empty())
         return;
+    const auto where = core::parse_listen_address("metrics_listen", options_.metrics_listen);
     http::server_options at;
-    const auto colon = options_.metrics_listen.rfind(':');
-    at.host = options_.metrics_listen.substr(0, colon);
-    at.port = static_cast<std::uint16_t>(std::stoul(options_.metrics_listen.substr(colon + 1)));
+    at.host = where.host;
+    at.port = where.port;
     server_.emplace(loop_, at, status_);
 }
 
@@ -137,8 +138,11 @@ void worker::run_shard()
     runner_.emplace(loop_, shard_options(), std::move(opening_), *functions_, calls_, callbacks_, meters_, log_);
     runner_->start([this] {
         log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
-        process::write_ready_file(options_.ready_file, server_ ? options_.metrics_listen.substr(0, options_.metrics_listen.rfind(':')) : "",
-                                  server_ ? server_->port() : 0u);
+        if (server_)
+            process::write_ready_file(options_.ready_file, core::parse_listen_address("metrics_listen", options_.metrics_listen).host,
+                                      server_->port());
+        else
+            process::write_ready_file(options_.ready_file, "", 0);
     });
 }
 

@@ -22,6 +22,8 @@ public:
     void stop();
     // Why start-up failed; empty: it did not.
     const std::string& failure() const noexcept { return failure_; }
+    // Partitions owned now.
+    std::size_t owned() const { return runner_ ? runner_->shard().count().partitions_owned : 0; }
     // Called once everything is closed, so that the loop can run dry.
     void on_closed(std::function<void()> closed) { on_closed_ = std::move(closed); }
 
