@@ -33,8 +33,11 @@ verdict after_answer(const answer& reply, std::uint32_t attempt, const retry_pol
 milliseconds backoff(std::uint32_t attempt, milliseconds min, milliseconds max) noexcept
 {
     auto wait = std::max(min, milliseconds(1));
-    for (std::uint32_t i = 1; i < attempt && wait < max; ++i)
+    for (std::uint32_t i = 1; i < attempt; ++i) {
+        if (wait > max / 2)
+            return max;
         wait *= 2;
+    }
     return std::min(wait, max);
 }
 
