@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::string_view magic = "SLJ";
 
+constexpr unix_ms time_max = unix_ms{1} << 53;
+
 enum class record_kind : std::uint8_t { settled = 1, retry_scheduled = 2, answered = 3 };
 
 template <std::unsigned_integral T> void put(std::string& to, T value)
@@ -113,13 +115,16 @@ std::optional<record> read_settled(reader& from)
     return what;
 }
 
-record read_retry(reader& from)
+std::optional<record> read_retry(reader& from)
 {
     retry_scheduled what;
     what.call = read_call(from);
     what.attempts = from.number<std::uint32_t>();
     what.recorded_at = static_cast<unix_ms>(from.number<std::uint64_t>());
     what.delay_ms = from.number<std::uint64_t>();
+    // Whoever loads it computes with both: neither may come near the ends of its type.
+    if (what.recorded_at < 0 || what.recorded_at > time_max || what.delay_ms > static_cast<std::uint64_t>(time_max))
+        return std::nullopt;
     return what;
 }
 
