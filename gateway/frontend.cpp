@@ -78,9 +78,12 @@ void frontend::store_changed(bool up)
 {
     if (closed_ || !application_)
         return;
+    if (!up && std::exchange(store_up_, false))
+        log_.warn("connection to NATS lost; calls are answered 503 until it is back");
     if (!up)
-        return log_.warn("connection to NATS lost; calls are answered 503 until it is back");
-    log_.info("connection to NATS is back reconnects={}", store_.reconnects());
+        return;
+    if (!std::exchange(store_up_, true))
+        log_.info("connection to NATS is back reconnects={}", store_.reconnects());
     application_->count_reconnects(store_.reconnects());
     application_->set_message_bytes_max(store_.payload_bytes_max());
 }

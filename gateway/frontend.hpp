@@ -43,6 +43,7 @@ private:
     std::chrono::steady_clock::time_point drain_until_;
     std::function<void()> on_closed_;
     std::string failure_;
+    bool store_up_ = true;
     bool stopping_ = false;
     bool closed_ = false;
     std::shared_ptr<frontend*> self_; // what opens the stores may answer after the end
