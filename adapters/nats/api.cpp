@@ -254,7 +254,7 @@ std::optional<place> parse_place(std::string_view reply_subject)
         std::from_chars(tokens[index].data(), tokens[index].data() + tokens[index].size(), value);
         return value;
     };
-    return place{tokens[stream + 1], number(stream + 3), number(stream + 4), number(stream + 6)};
+    return place{tokens[stream + 1], number(stream + 3), number(stream + 4), number(stream + 5), number(stream + 6)};
 }
 
 std::string log_config(const std::string& stream, const std::string& subject, const stream_options& options)

@@ -49,6 +49,7 @@ struct place {
     std::string_view consumer;
     std::uint64_t sequence = 0;
     std::uint64_t consumer_sequence = 0;
+    std::uint64_t stored_ns = 0; // when, by the server's clock
     std::uint64_t pending = 0;
 };
 std::optional<place> parse_place(std::string_view reply_subject);

@@ -115,11 +115,12 @@ void pull_reader::on_stream(const api::stream_info& stream)
     if (created_ != stream.created) { // another stream under the same name: all of it is new
         created_ = stream.created;
         next_sequence_ = 1;
-        target_.last_per_subject = !target_.filter.empty();
+        last_stored_ns_ = 0;
     } else if (next_sequence_ > stream.state.last_sequence + 1) {
         if (++short_tails_ < short_tails_max)
             return try_again_soon();
-        next_sequence_ = stream.state.last_sequence + 1;
+        next_sequence_ = target_.last_per_subject ? 1 : stream.state.last_sequence + 1;
+        last_stored_ns_ = 0;
     }
     short_tails_ = 0;
     make();
@@ -128,7 +129,12 @@ void pull_reader::on_stream(const api::stream_info& stream)
 void pull_reader::make()
 {
     phase_ = phase::making;
-    const auto from = target_.last_per_subject ? std::nullopt : std::optional(next_sequence_);
+    verifying_ = last_stored_ns_ != 0;
+    auto from = std::optional(verifying_ ? next_sequence_ - 1 : next_sequence_);
+    if (target_.last_per_subject && !(caught_up_ && verifying_)) {
+        from.reset();
+        verifying_ = false;
+    }
     call_api("$JS.API.CONSUMER.CREATE." + target_.stream, api::reader_config(target_.stream, target_.filter, from),
              [](pull_reader& self, const std::string& answer) {
                  const auto made = api::parse_consumer_info(answer);
@@ -178,8 +184,11 @@ void pull_reader::take(natsMsg& message)
     ++next_consumer_sequence_;
     if (outstanding_ > 0)
         --outstanding_;
+    if (std::exchange(verifying_, false) && !verify(*place))
+        return;
     if (place->sequence >= next_sequence_) { // else known from before the consumer was made again
         next_sequence_ = place->sequence + 1;
+        last_stored_ns_ = place->stored_ns;
         call_.on_message(message, place->sequence);
     }
     if (closed_)
@@ -187,6 +196,22 @@ void pull_reader::take(natsMsg& message)
     pull_more();
     if (place->pending == 0)
         caught_up();
+}
+
+// The first message of a consumer that was made again: false when reading begins anew.
+bool pull_reader::verify(const api::place& first)
+{
+    if (first.sequence + 1 == next_sequence_) {
+        if (first.stored_ns != last_stored_ns_)
+            next_sequence_ = first.sequence; // another message in its place: the stream lost its tail and grew again
+        return true;
+    }
+    if (!target_.last_per_subject)
+        return true;
+    next_sequence_ = 1;
+    last_stored_ns_ = 0;
+    make_anew();
+    return false;
 }
 
 void pull_reader::take_status(natsMsg& message)
@@ -243,7 +268,6 @@ void pull_reader::caught_up()
 {
     if (std::exchange(caught_up_, true))
         return;
-    target_.last_per_subject = false; // from here on every change, also after a reconnect
     if (call_.on_caught_up)
         call_.on_caught_up();
 }

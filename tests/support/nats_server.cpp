@@ -73,8 +73,9 @@ void write_config(const std::string& folder, std::uint16_t port, const nats_serv
 {
     std::ofstream out(folder + "/server.conf");
     out << "listen: \"127.0.0.1:" << port << "\"\n"
-        << "jetstream { store_dir: \"" << folder << "/store\", max_file_store: 8GB, max_memory_store: 256MB }\n"
         << "max_payload: " << with.payload_bytes_max << "\n";
+    if (with.jetstream)
+        out << "jetstream { store_dir: \"" << folder << "/store\", max_file_store: 8GB, max_memory_store: 256MB }\n";
     if (!with.user.empty())
         out << "authorization { user: \"" << with.user << "\", password: \"" << with.password << "\" }\n";
     if (!with.certificate_file.empty())

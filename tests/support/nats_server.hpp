@@ -14,6 +14,7 @@ struct nats_server_options {
     std::string password;
     std::string certificate_file; // non-empty: TLS only
     std::string key_file;
+    bool jetstream = true;
     std::uint64_t payload_bytes_max = 8 * 1024 * 1024;
     std::string more; // further lines of its configuration file
 };

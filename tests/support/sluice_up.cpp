@@ -132,11 +132,13 @@ template <class Condition> void sluice_up::wait(Condition holds, const std::stri
 void sluice_up::start()
 {
     ended_.reset();
+    std::filesystem::remove(state_ + "/run/gateway.ready"); // of one that was killed
     running_ = launch(flags_, folder_ / "up.log");
     watch_ = std::make_unique<process::watch>(loop_, *running_, [this](process::exit_status status) { ended_ = status; });
     wait([&] { return ended_ || std::filesystem::exists(state_ + "/run/gateway.ready"); }, "gateway ready");
     if (ended_)
         throw std::runtime_error("sluice up ended by itself" + logs());
+    port_ = port();
 }
 
 int sluice_up::stop()
@@ -204,7 +206,7 @@ void sluice_up::send(const std::string& target, call_options with, std::function
 {
     http::client_request request;
     request.host = "127.0.0.1";
-    request.port = port();
+    request.port = port_;
     request.method = with.method;
     request.target = target;
     for (const auto& field : with.fields)

@@ -27,7 +27,7 @@ public:
     int run_to_end(const std::vector<std::string>& flags);
 
     const std::string& state() const noexcept { return state_; }
-    std::uint16_t port() const; // the gateway's
+    std::uint16_t port() const; // the gateway's, as it says itself now
     process::identity role(const std::string& name) const;
     bool role_runs_anew(const std::string& name, process::identity before) const;
     std::string said() const; // what `up` itself printed so far
@@ -56,6 +56,7 @@ private:
     temp_folder folder_;
     std::string state_;
     std::vector<std::string> flags_;
+    std::uint16_t port_ = 0; // the gateway's, which it keeps when it is started again
     std::optional<process::identity> running_;
     std::unique_ptr<process::watch> watch_;
     std::optional<process::exit_status> ended_;
