@@ -66,8 +66,10 @@ void journal_writer::append_result(std::uint64_t number, const boost::system::re
     if (result.error() == log_errc::too_large)
         return lose("a journal record exceeds the server's max_payload");
     trouble_ = true;
+    at->doubtful = true;
     at->state = result.error() == log_errc::wrong_sequence ? batch_state::refused : batch_state::unknown;
-    wait_to_resend(now);
+    if (at->state == batch_state::unknown)
+        wait_to_resend(now);
 }
 
 void journal_writer::wait_to_resend(mono_time now)
@@ -124,8 +126,7 @@ void journal_writer::release_stored(std::vector<action>& out)
         out.push_back(stored{oldest.stored_sequence, oldest.number, std::move(oldest.records)});
         batches_.pop_front();
     }
-    trouble_ = std::any_of(batches_.begin(), batches_.end(),
-                           [](const batch& b) { return b.state == batch_state::unknown || b.state == batch_state::refused; });
+    trouble_ = std::any_of(batches_.begin(), batches_.end(), [](const batch& b) { return b.doubtful && b.state != batch_state::stored; });
     if (!trouble_)
         resends_ = 0;
 }
@@ -133,7 +134,7 @@ void journal_writer::release_stored(std::vector<action>& out)
 // The oldest batch that is not stored first; what follows it was sent with an expectation that depends on it.
 void journal_writer::recover(std::vector<action>& out, mono_time now)
 {
-    if (asking_ || in_flight() > 0)
+    if (asking_ || in_flight() > 0 || now < resend_at_)
         return;
     if (ask_last_) {
         ask_last_ = false;
@@ -147,8 +148,6 @@ void journal_writer::recover(std::vector<action>& out, mono_time now)
         out.push_back(read_back{oldest.expected_last_sequence + 1});
         return;
     }
-    if (now < resend_at_)
-        return;
     oldest.state = batch_state::in_flight;
     out.push_back(send(oldest));
 }

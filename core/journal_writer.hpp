@@ -68,8 +68,8 @@ public:
 
     // The take-over is on record.
     bool owns() const noexcept { return owns_; }
-    // An append is unknown: nothing should be started whose record could not be stored.
-    bool stalled() const noexcept { return trouble_; }
+    // An append is unknown or refused, from then until all such are stored: nothing should be started whose record could not be.
+    bool stalled() const noexcept { return trouble_ || lost_; }
     std::size_t records_unstored() const noexcept { return unstored_; }
     bool idle() const noexcept { return batches_.empty() && open_.empty(); }
 
@@ -81,6 +81,7 @@ private:
         std::uint64_t expected_last_sequence = 0;
         std::uint64_t stored_sequence = 0;
         batch_state state = batch_state::waiting;
+        bool doubtful = false; // was unknown or refused, and is not stored
         std::vector<journal::record> records;
     };
     void close_batch();
@@ -102,7 +103,7 @@ private:
     std::string open_payload_;
     std::size_t unstored_ = 0;
     bool owns_ = false;
-    bool trouble_ = false; // some batch is unknown or refused
+    bool trouble_ = false; // some batch is doubtful
     bool asking_ = false;  // a read_back or ask_last is under way
     bool ask_last_ = false;
     mono_time resend_at_{};
