@@ -241,7 +241,10 @@ void http_executor::ended(process::exit_status status)
     probe_timer_.cancel();
     output_->finish();
     errors_->finish();
-    events_.warn("function ended pid={} code={} signal={}", process_.pid, status.code, status.signal);
+    if (stopped_)
+        events_.info("function stopped pid={}", process_.pid);
+    else
+        events_.warn("function ended pid={} code={} signal={}", process_.pid, status.code, status.signal);
     if (stopped_) {
         client_.close();
         loop_.post(std::exchange(stopped_, nullptr));
