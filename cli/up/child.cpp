@@ -73,6 +73,7 @@ void child::launch()
     try {
         const open_log output(spec_.log_file);
         options.stdout_fd = options.stderr_fd = output.fd;
+        remove_file(spec_.ready_file(0)); // one that a killed supervisor left says nothing
         running_ = process::launch(options);
     } catch (const std::system_error& error) {
         if (!was_ready_)

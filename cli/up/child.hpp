@@ -31,7 +31,7 @@ struct child_spec {
     std::map<std::string, std::string> env;
     std::string identity_file;                                             // "pid start_ticks" while it runs
     std::string log_file;                                                  // takes stdout and stderr, appended
-    std::function<std::string(int pid)> ready_file;                        // exists once the process is ready; removed when it has ended
+    std::function<std::string(int pid)> ready_file;                        // exists once the process is ready; removed before and after
     std::function<void(std::vector<std::string>& argv)> after_first_start; // may be empty; what later starts are to do otherwise
     std::chrono::milliseconds start_deadline{30'000};                      // not ready by then: killed
     std::chrono::milliseconds stop_deadline{10'000};                       // SIGTERM, and SIGKILL when it has not ended by then

@@ -98,6 +98,18 @@ TEST_F(supervised, what_is_killed_is_started_again)
     EXPECT_FALSE(is_running(all, "a"));
 }
 
+TEST_F(supervised, a_ready_file_that_was_left_says_nothing)
+{
+    process::write_file_atomically(folder_ / "a.ready", "stale\n");
+    supervisor all(loop_, log_, {});
+    all.add(spec("a", "exit 1"));
+    std::optional<std::string> failure;
+    all.start([&](std::string reason) { failure = std::move(reason); });
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return failure.has_value(); }));
+    EXPECT_EQ(*failure, "a: code=1");
+    stop(all);
+}
+
 TEST_F(supervised, a_misconfigured_one_fails_the_start_with_its_last_line)
 {
     supervisor all(loop_, log_, {});

@@ -1,0 +1,27 @@
+"""The tour of the examples, each answer checked, against the real binary: what ./x demo runs."""
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SLUICE = pathlib.Path(os.environ.get("SLUICE_BUILD", ROOT / "build/dev")).resolve() / "sluice"
+
+
+class Tour(unittest.TestCase):
+    def test_each_step_answers_as_promised_on_a_new_state_and_on_one_that_is_continued(self):
+        # Without our temporary folder, which the functions' user cannot enter.
+        environment = {key: value for key, value in os.environ.items() if key != "TMPDIR" and not key.startswith("SLUICE_")}
+        with tempfile.TemporaryDirectory() as state:
+            command = [SLUICE, "up", "--state", state, "--listen", "127.0.0.1:0", "--run-then-stop", "--run",
+                       f"exec python3 -B examples/tour.py --state {state} --check"]
+            for start in ("new", "continued"):
+                done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, timeout=280, check=False)
+                self.assertEqual(done.returncode, 0, f"{start}: {done.stdout}")
+                self.assertIn("Each step answered as promised.", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
