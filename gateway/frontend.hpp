@@ -22,6 +22,7 @@ public:
     const std::string& failure() const noexcept { return failure_; }
     // Called once everything is closed, so that the loop can run dry.
     void on_closed(std::function<void()> closed) { on_closed_ = std::move(closed); }
+    bool idle() const noexcept { return !application_ || application_->idle(); } // no call under way
     std::uint16_t port() const noexcept { return server_ ? server_->port() : 0; }
 
 private:
