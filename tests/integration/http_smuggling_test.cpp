@@ -4,7 +4,8 @@
 
 #include <gtest/gtest.h>
 
-// What two HTTP readers in a row could understand differently must be refused, and the connection closed: RFC 9112 § 2.2, § 5, § 6, § 11.2.
+// What two HTTP readers in a row could understand differently must be refused, and the connection closed: RFC 9112 § 2.2, § 5, § 6
+// and § 11.2.
 namespace sluice {
 namespace {
 

@@ -14,7 +14,8 @@
 #include <unistd.h>
 #include <vector>
 
-// Plain loopback sockets for tests that need to say exactly which bytes are sent when, and to see which came. Driven by the loop under test.
+// Plain loopback sockets for tests that need to say exactly which bytes are sent when, and to see which came. Driven by the loop
+// under test.
 namespace sluice::test {
 
 class raw_socket {
