@@ -20,6 +20,8 @@ THIRD_PARTY = {
     "boost/system/result": ["include", "core", "adapters", *ROLES, "cli", "tests"],
     "boost/system/error_code": ["include", "core", "adapters", *ROLES, "cli", "tests"],
     "boost/unordered": ["core"],
+    "boost/container": ["core"],
+    "boost/container_hash": ["core"],
     "nats": ["adapters/nats"],
     "curl": ["adapters/curl"],
     "openssl": ["adapters"],
@@ -30,6 +32,8 @@ THIRD_PARTY = {
     "rapidcheck": ["tests"],
     "benchmark": ["bench"],
 }
+# Third-party headers that bring values only: our headers may pass them on.
+VOCABULARY = ("boost/json", "boost/system", "boost/unordered", "boost/container")
 # Headers that show a third-party type to other folders, with the reason.
 OPEN_HEADERS = {"adapters/log/log.hpp": "a logger is spdlog's own type: a wrapper of its format functions would add nothing"}
 

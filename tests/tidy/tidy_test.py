@@ -187,8 +187,36 @@ class TidyTest(unittest.TestCase):
         self.assert_caught("tests/e2e/a_test.py:2: sleep")
 
     def test_a_test_asserts_something(self):
-        self.write("tests/unit/a_test.cpp", "TEST(a, good)\n{\n    expect_hidden(x);\n}\n\nTEST_F(a, bad)\n{\n    run(x); // EXPECT_TRUE\n}\n")
-        self.assert_caught("tests/unit/a_test.cpp:6: asserts nothing", "a, bad")
+        self.write("tests/unit/helper.hpp", "inline void hidden(int x)\n{\n    EXPECT_EQ(x, 1);\n}\n")
+        self.write("tests/unit/a_test.cpp", """#include "tests/unit/helper.hpp"
+void run(int x)
+{
+    start(x);
+}
+class c {
+    void both(int x) const
+    {
+        hidden(x);
+    }
+};
+TEST(a, good)
+{
+    ASSERT_TRUE(x);
+}
+TEST(a, by_another)
+{
+    hidden(x);
+}
+TEST_F(a, by_two_others)
+{
+    both(x);
+}
+TEST_F(a, bad)
+{
+    run(x); // EXPECT_TRUE
+}
+""")
+        self.assert_caught("tests/unit/a_test.cpp:24: asserts nothing", "a, bad")
         self.assertEqual(len(self.findings()), 1)
 
     # Files
