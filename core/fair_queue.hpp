@@ -1,7 +1,9 @@
 #pragma once
+#include <boost/container_hash/hash.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,6 +56,12 @@ public:
     std::size_t running() const noexcept { return running_; }
 
 private:
+    struct text_hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept { return boost::hash<std::string_view>{}(text); }
+    };
+    using names = boost::unordered_flat_map<std::string, std::uint32_t, text_hash, std::equal_to<>>;
+
     struct lane_state {
         tenant_index tenant = 0;
         std::deque<item> items;
@@ -66,7 +74,7 @@ private:
         bool held = false;
         bool in_turn = false;
         std::deque<lane_index> turn;
-        std::map<std::string, lane_index, std::less<>> lanes;
+        names lanes;
     };
     bool ready(const tenant_state& tenant) const { return !tenant.held && tenant.running < tenant.limit; }
     bool ready(const lane_state& lane) const { return !lane.held && !lane.items.empty(); }
@@ -77,7 +85,7 @@ private:
     std::uint32_t concurrency_default_;
     std::vector<tenant_state> tenants_;
     std::vector<lane_state> lanes_;
-    std::map<std::string, tenant_index, std::less<>> names_;
+    names names_;
     std::deque<tenant_index> turn_;
     std::size_t waiting_ = 0;
     std::size_t running_ = 0;
