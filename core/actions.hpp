@@ -19,6 +19,10 @@ struct call_key {
     std::uint64_t sequence = 0;
 
     friend auto operator<=>(const call_key&, const call_key&) = default;
+    friend std::size_t hash_value(const call_key& key) noexcept
+    {
+        return static_cast<std::size_t>(key.sequence * 0x9E3779B97F4A7C15u + key.slot);
+    }
 };
 
 namespace act {
@@ -87,8 +91,8 @@ struct purge_journal {
     std::uint32_t slot = 0;
     std::uint64_t below = 0;
 };
-// The partition is not ours any more, or cannot be read: let go of everything that belongs to the slot, and take the partition over anew
-// later, unless `final`.
+// The partition is not ours any more, or cannot be read: let go of the slot's readers, and take the partition over anew later, unless `final`.
+// What is under way of its calls, callbacks and fetches is still answered: until then they hold their permits.
 struct closed {
     std::uint32_t slot = 0;
     std::uint32_t partition = 0;

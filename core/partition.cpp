@@ -81,7 +81,8 @@ void partition::read_up_to(std::uint64_t sequence)
     read_ = sequence;
     if (replay_.size() == 0)
         return;
-    if (sequence >= log_last_)
+    // The journal may speak of calls that entered the log after its extent was asked for.
+    if (sequence >= std::max(log_last_, replay_.highest_call()))
         replay_.clear();
     else
         replay_.forget(sequence);
@@ -136,9 +137,7 @@ void partition::settle(std::uint64_t sequence)
 
 void partition::clean(instant now, std::vector<action>& out)
 {
-    if (phase_ != phase::owning || purging_ || now.mono < clean_at_)
-        return;
-    auto target = mark_->purge_target(options_.purge_step_max, options_.purge_bytes_min);
+    const auto target = now.mono < clean_at_ ? 0 : purge_target();
     if (target == 0)
         return;
     clean_at_ = now.mono + options_.purge_interval;
@@ -162,6 +161,17 @@ void partition::log_purged(std::uint64_t below, bool done, std::vector<action>& 
         out.push_back(act::purge_journal{slot_, purge});
 }
 
-std::optional<mono_time> partition::next_due() const { return writer_ ? writer_->next_due() : std::nullopt; }
+std::uint64_t partition::purge_target() const
+{
+    return phase_ == phase::owning && !purging_ ? mark_->purge_target(options_.purge_step_max, options_.purge_bytes_min) : 0;
+}
+
+std::optional<mono_time> partition::next_due() const
+{
+    auto due = writer_ ? writer_->next_due() : std::nullopt;
+    if (purge_target() != 0 && (!due || clean_at_ < *due))
+        due = clean_at_;
+    return due;
+}
 
 }

@@ -67,7 +67,7 @@ public:
         const replay::entry* history = nullptr;
     };
     entered enter(std::uint64_t sequence, std::uint64_t id_hash, std::uint32_t bytes);
-    // The end of what the log held when the partition was taken over has been passed: the replayed words are needed no more.
+    // The log was read to here: what the journal says of the calls up to it is needed no more.
     void read_up_to(std::uint64_t sequence);
     bool read_before(std::uint64_t sequence) const noexcept { return sequence <= read_; }
 
@@ -92,6 +92,7 @@ public:
 
 private:
     void claim(std::vector<action>& out);
+    std::uint64_t purge_target() const; // 0: nothing to be purged, or not now
 
     std::uint32_t slot_;
     std::uint32_t number_;

@@ -6,7 +6,9 @@
 #include "core/retry.hpp"
 #include "sluice/outcome.hpp"
 
+#include <boost/container/flat_map.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <queue>
@@ -18,15 +20,15 @@ struct shard_options {
     std::uint32_t tenant_concurrency = 256;      // running calls of a tenant
     std::uint32_t inflight_max = 1'024;          // running calls in all
     std::uint32_t replica_inflight_default = 50; // for a replica that declares no max_inflight
-    retry_policy retry;
+    retry_policy retry{};
     milliseconds missing_function_grace{300'000}; // calls of a function that does not exist wait that long, then are dead
     std::uint32_t callbacks_max = 512;            // callbacks under way in all
     std::uint32_t tenant_callbacks = 64;          // and of a tenant
-    callback_policy callback;
+    callback_policy callback{};
     std::uint64_t body_bytes_budget = 64 * 1024 * 1024;   // bodies of waiting calls kept in memory; the others are fetched again
     std::uint64_t answer_bytes_budget = 64 * 1024 * 1024; // answers of waiting callbacks, likewise
     std::uint64_t calls_max = 2'000'000;                  // calls in the index; above it the logs are not read on
-    partition::options partitions;
+    partition::options partitions{};
 };
 
 // The partition engine: what one thread of the queue worker decides. It owns some partitions, knows every accepted and unsettled call of theirs,
@@ -36,6 +38,8 @@ struct shard_options {
 class shard {
 public:
     explicit shard(shard_options with);
+    shard(const shard&) = delete;
+    shard& operator=(const shard&) = delete;
 
     // Tries to take a partition over. `owner` is unique for this attempt. The answer is a slot, which lives until act::closed.
     std::uint32_t open(std::uint32_t partition, std::string owner);
@@ -112,6 +116,14 @@ private:
         friend bool operator>(const timer& a, const timer& b) { return a.due > b.due; }
     };
 
+    // A tenant that was next while its partition's journal could not be written: out of the turn until it can.
+    struct stalled_tenant {
+        std::uint32_t slot = 0;
+        fair_queue* queue = nullptr;
+        fair_queue::tenant_index tenant = 0;
+    };
+
+    partition* at(std::uint32_t slot); // nothing once it was closed and forgotten
     partition* owned(std::uint32_t slot);
     call* find(call_key key);
     std::uint32_t function_index(const function_name& name);
@@ -124,9 +136,11 @@ private:
     void wait_until(call_key key, mono_time due, timer_kind kind);
     void keep_body(call& what, std::shared_ptr<const invocation> body);
     void drop_body(call& what);
+    void trim_body(call& what);
 
     void run(call_key key, call& what, const attempt& with);
     void finish(call_key key, call& what, const verdict& decided, const outcome& last);
+    void release(call_key key, const attempt& with);
     void give_back(call_key key, call& what);
     void send(call_key key, std::shared_ptr<const journal::answered> what);
     void callback_again(call_key key, call& what, mono_time due);
@@ -140,23 +154,27 @@ private:
     void start_calls(instant now);
     bool start(const fair_queue::pick& next, instant now);
     void start_callbacks();
+    bool hold_if_stalled(fair_queue& queue, const fair_queue::pick& next);
     void release_stalled();
+    void pump(instant now);
     void forget(std::uint32_t slot);
     void throttle_reading();
 
     shard_options options_;
-    std::vector<std::unique_ptr<partition>> slots_;
+    boost::container::flat_map<std::uint32_t, std::unique_ptr<partition>> slots_;
+    std::uint32_t next_slot_ = 0;
     fair_queue queue_;
     fair_queue callbacks_;
     std::vector<std::unique_ptr<function_state>> functions_;
     std::map<function_name, std::uint32_t> function_names_;
-    std::vector<lane_info> lanes_;         // by lane of queue_
-    std::map<call_key, attempt> attempts_; // permits in use
-    std::map<call_key, callback_under_way> callbacks_under_way_;
-    std::map<call_key, std::shared_ptr<const journal::answered>> answers_; // of waiting callbacks, within the budget
+    std::vector<lane_info> lanes_;                          // by lane of queue_
+    boost::unordered_flat_map<call_key, attempt> attempts_; // permits in use
+    boost::unordered_flat_map<call_key, callback_under_way> callbacks_under_way_;
+    boost::unordered_flat_map<call_key, std::shared_ptr<const journal::answered>> answers_; // of waiting callbacks, within the budget
     std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_;
-    std::vector<fair_queue::tenant_index> stalled_tenants_;
+    std::vector<stalled_tenant> stalled_tenants_;
     std::vector<action> out_;
+    std::size_t live_ = 0; // calls in the index of all partitions
     std::uint64_t body_bytes_ = 0;
     std::uint64_t answer_bytes_ = 0;
     bool draining_ = false;

@@ -49,11 +49,11 @@ void shard::stored_answer(call_key key, journal::answered what, std::uint64_t jo
 
 void shard::drop_answer(call_key key)
 {
-    auto at = answers_.find(key);
-    if (at == answers_.end())
+    auto kept = answers_.find(key);
+    if (kept == answers_.end())
         return;
-    answer_bytes_ -= at->second->body.size() + at->second->head.size();
-    answers_.erase(at);
+    answer_bytes_ -= kept->second->body.size() + kept->second->head.size();
+    answers_.erase(kept);
 }
 
 void shard::start_callbacks()
@@ -68,6 +68,8 @@ void shard::start_callbacks()
             callbacks_.finished(next->lane);
             continue;
         }
+        if (hold_if_stalled(callbacks_, *next))
+            continue;
         what->state = call_state::callback_running;
         callbacks_under_way_.emplace(key, callback_under_way{next->lane, nullptr});
         if (auto kept = answers_.find(key); kept != answers_.end()) {
@@ -94,15 +96,15 @@ void shard::callback_again(call_key key, call& what, mono_time due)
 
 void shard::answer_fetched(call_key key, const boost::system::result<sluice::log_message>& result, instant now)
 {
-    auto at = callbacks_under_way_.find(key);
-    if (at == callbacks_under_way_.end() || at->second.what)
+    const auto under_way = callbacks_under_way_.find(key);
+    if (under_way == callbacks_under_way_.end() || under_way->second.what)
         return;
     auto* what = find(key);
     if (what && result)
         if (auto answer = find_answer(*result, {key.sequence, what->id_hash}))
             return send(key, std::move(answer));
-    callbacks_.finished(at->second.lane);
-    callbacks_under_way_.erase(at);
+    callbacks_.finished(under_way->second.lane);
+    callbacks_under_way_.erase(under_way);
     if (!what)
         return;
     if (result || result.error() == log_errc::not_found)
@@ -113,12 +115,12 @@ void shard::answer_fetched(call_key key, const boost::system::result<sluice::log
 
 void shard::callback_finished(call_key key, const outcome& result, instant now)
 {
-    auto at = callbacks_under_way_.find(key);
-    if (at == callbacks_under_way_.end() || !at->second.what)
+    const auto under_way = callbacks_under_way_.find(key);
+    if (under_way == callbacks_under_way_.end() || !under_way->second.what)
         return;
-    const auto sent = at->second.what;
-    callbacks_.finished(at->second.lane);
-    callbacks_under_way_.erase(at);
+    const auto sent = under_way->second.what;
+    callbacks_.finished(under_way->second.lane);
+    callbacks_under_way_.erase(under_way);
     auto* what = find(key);
     if (!what)
         return;
