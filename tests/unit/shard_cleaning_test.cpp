@@ -1,0 +1,141 @@
+#include "tests/support/driven_shard.hpp"
+
+using namespace sluice;
+using namespace sluice::core;
+using namespace sluice::testing_support;
+
+namespace {
+
+struct shard_cleaning_test : testing::Test {
+    stored_partition store;
+    shard_options options;
+
+    shard_cleaning_test()
+    {
+        options.partitions = {{.batch_bytes_max = 1}, 1'000, 1, milliseconds(1'000)};
+        options.tenant_concurrency = 1'000;
+        for (int i = 0; i < 10; ++i)
+            store.accept({.id = std::to_string(i), .body = std::string(100, 'b')});
+    }
+    void own(driven_shard& owner)
+    {
+        owner.own();
+        owner.replicas("f.s", {owner.replica(100)});
+    }
+    // Finishes purges until no more are asked for.
+    static void clean(driven_shard& owner)
+    {
+        for (; !owner.log_purges.empty(); owner.advance(milliseconds(1'000))) {
+            owner.finish_purge(0, true);
+            owner.log_purges.erase(owner.log_purges.begin());
+        }
+    }
+    void answer(driven_shard& owner, std::vector<std::size_t> which)
+    {
+        for (auto each : which)
+            owner.answer(each, delivered(200));
+    }
+};
+
+}
+
+TEST_F(shard_cleaning_test, the_log_is_purged_below_what_is_settled_and_no_further)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    answer(owner, {0, 1, 2, 3, 5, 6, 7, 8, 9});
+    ASSERT_FALSE(owner.log_purges.empty());
+    owner.finish_purge(0, true);
+    owner.advance(milliseconds(10'000));
+    for (const auto& purge : owner.log_purges)
+        EXPECT_LE(purge.below, 5u) << "the fifth still runs";
+    EXPECT_EQ(store.log.first, owner.log_purges[0].below);
+}
+
+TEST_F(shard_cleaning_test, a_purge_waits_for_its_interval_and_for_the_one_before_it)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    answer(owner, {0, 1, 2, 3, 4, 5});
+    ASSERT_EQ(owner.log_purges.size(), 1u);
+    answer(owner, {6, 7, 8});
+    owner.advance(milliseconds(5'000));
+    EXPECT_EQ(owner.log_purges.size(), 1u) << "the first is not over";
+    owner.finish_purge(0, true);
+    ASSERT_EQ(owner.log_purges.size(), 2u);
+    owner.finish_purge(1, true);
+    answer(owner, {9});
+    EXPECT_EQ(owner.log_purges.size(), 2u);
+    owner.advance(milliseconds(1'000));
+    ASSERT_EQ(owner.log_purges.size(), 3u) << "without any other event";
+    EXPECT_EQ(owner.log_purges[2].below, 11u);
+}
+
+TEST_F(shard_cleaning_test, a_purge_that_failed_removes_nothing_from_the_journal_and_is_tried_again)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    answer(owner, {0, 1, 2, 3, 4, 5});
+    ASSERT_EQ(owner.log_purges.size(), 1u);
+    owner.finish_purge(0, false);
+    EXPECT_TRUE(owner.journal_purges.empty());
+    owner.advance(milliseconds(1'000));
+    ASSERT_EQ(owner.log_purges.size(), 2u);
+    owner.finish_purge(1, true);
+    EXPECT_FALSE(owner.journal_purges.empty());
+}
+
+TEST_F(shard_cleaning_test, the_journal_keeps_what_speaks_of_calls_in_the_log_and_its_last_message)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    answer(owner, {0, 1, 9, 2, 3, 4, 5, 6, 7});
+    clean(owner);
+    EXPECT_EQ(store.log.first, 9u);
+    // Messages: 1 the epoch, 2 and 3 of calls 1 and 2, 4 of call 10, which is still in the log.
+    EXPECT_EQ(store.journal.first, 4u);
+    answer(owner, {8});
+    clean(owner);
+    EXPECT_EQ(store.log.first, 11u);
+    EXPECT_EQ(store.journal.first, store.journal.messages.size()) << "one is left, for its epoch";
+
+    driven_shard next(store, options);
+    next.own("next");
+    EXPECT_EQ(next.engine.count().live, 0u);
+    EXPECT_EQ(next.log_position, 11u);
+    EXPECT_EQ(journal::decode(store.journal.messages.back().payload)->epoch, 2u);
+    store.accept({.id = "later"});
+    next.step();
+    EXPECT_EQ(next.engine.count().live, 1u);
+}
+
+TEST_F(shard_cleaning_test, the_next_owner_cleans_what_the_last_one_left)
+{
+    driven_shard first(store, options);
+    own(first);
+    answer(first, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+    const auto purges = first.log_purges.size();
+    EXPECT_EQ(store.log.first, 1u);
+    driven_shard next(store, options);
+    own(next);
+    clean(next);
+    EXPECT_EQ(store.log.first, 11u);
+    EXPECT_EQ(store.journal.first, store.journal.messages.size());
+    EXPECT_EQ(first.log_purges.size(), purges);
+}
+
+TEST_F(shard_cleaning_test, a_step_is_bounded)
+{
+    options.partitions.purge_step_max = 3;
+    driven_shard owner(store, options);
+    own(owner);
+    answer(owner, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+    std::uint64_t before = 1;
+    for (std::size_t i = 0; i < owner.log_purges.size(); ++i) {
+        EXPECT_LE(owner.log_purges[i].below, before + 3);
+        before = owner.log_purges[i].below;
+        owner.finish_purge(i, true);
+        owner.advance(milliseconds(1'000));
+    }
+    EXPECT_EQ(before, 11u);
+}
