@@ -13,13 +13,6 @@ namespace {
 // Beyond what a role grants its own work when it stops, for the rest of its shutdown.
 constexpr std::chrono::milliseconds stop_margin{5'000};
 
-// Ours are for `up` alone: a role would refuse a variable that is no key of its own.
-std::map<std::string, std::string> without_ours(std::map<std::string, std::string> environment)
-{
-    std::erase_if(environment, [](const auto& variable) { return variable.first.rfind("SLUICE_", 0) == 0; });
-    return environment;
-}
-
 class role_builder {
 public:
     role_builder(const std::string& role, const options& with, const state_folder& state, const surroundings& around)
@@ -27,7 +20,7 @@ public:
     {
         spec_.name = role;
         spec_.argv = {around.self, role};
-        spec_.env = without_ours(around.environment);
+        spec_.env = around.environment;
         spec_.identity_file = state.identity_file(role);
         spec_.log_file = state.log_file(role);
         spec_.ready_file = [file = state.ready_file(role)](int) { return file; };
@@ -132,7 +125,7 @@ child_spec nats_server_child(const options& with, const state_folder& state, con
     child_spec spec;
     spec.name = "nats-server";
     spec.argv = {binary, "--config", config_file};
-    spec.env = without_ours(around.environment);
+    spec.env = around.environment;
     spec.identity_file = state.identity_file(spec.name);
     spec.log_file = state.log_file(spec.name);
     spec.ready_file = [folder = server.ports_folder, name = std::filesystem::path(binary).filename().string()](int pid) {

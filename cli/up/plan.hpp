@@ -19,7 +19,7 @@ struct nats_access {
 
 struct surroundings {
     std::string self; // the sluice binary
-    std::map<std::string, std::string> environment;
+    std::map<std::string, std::string> environment; // the children's
 };
 
 // Our own nats-server; writes its configuration file. Throws config::error when there is no nats-server.

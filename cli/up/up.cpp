@@ -36,11 +36,17 @@ bool is_loopback(const std::string& listen)
     return listen.rfind("127.", 0) == 0 || listen.rfind("localhost:", 0) == 0 || listen.rfind("[::1]:", 0) == 0;
 }
 
+std::map<std::string, std::string> without_ours(std::map<std::string, std::string> environment)
+{
+    std::erase_if(environment, [](const auto& variable) { return variable.first.rfind("SLUICE_", 0) == 0; });
+    return environment;
+}
+
 class machine {
 public:
     machine(const options& with, const std::map<std::string, std::string>& environment)
         : with_(with),
-          environment_(environment),
+          environment_(without_ours(environment)),
           log_(make_logger("up", with.log_level)),
           state_(with.state),
           children_(loop_, *log_, {with.log_bytes_max, std::chrono::seconds(2)}),
@@ -175,7 +181,7 @@ private:
     }
 
     const options& with_;
-    const std::map<std::string, std::string>& environment_;
+    const std::map<std::string, std::string> environment_; // ours, without our own variables: those are for `up` alone
     std::shared_ptr<logger> log_;
     state_folder state_;
     state_folder::secret user_{}, password_{};

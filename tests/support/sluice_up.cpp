@@ -143,7 +143,14 @@ void sluice_up::start()
 
 int sluice_up::stop()
 {
-    process::signal(*running_, SIGTERM);
+    terminate();
+    return wait_end();
+}
+
+void sluice_up::terminate() { process::signal(*running_, SIGTERM); }
+
+int sluice_up::wait_end()
+{
     wait([&] { return ended_.has_value(); }, "stopped");
     running_.reset();
     return ended_->code;

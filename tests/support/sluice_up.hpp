@@ -20,9 +20,11 @@ public:
     sluice_up(const sluice_up&) = delete;
     sluice_up& operator=(const sluice_up&) = delete;
 
-    void start(); // again, on the same state
-    int stop();   // SIGTERM, and its exit code
-    void kill();  // SIGKILL to `up` alone; returns when it has gone
+    void start();     // again, on the same state
+    int stop();       // SIGTERM, and its exit code
+    void terminate(); // SIGTERM, without waiting
+    int wait_end();   // its exit code, once it has ended
+    void kill();      // SIGKILL to `up` alone; returns when it has gone
     // Runs `up` once more on the same state, expecting that it ends by itself; its exit code.
     int run_to_end(const std::vector<std::string>& flags);
 
