@@ -82,6 +82,8 @@ launcher::launcher(const options& given, const state_file& state) : options_(giv
     make_own_folder(work_folder_);
 }
 
+launcher::~launcher() { ::rmdir(work_folder_.c_str()); }
+
 bool launcher::drops_rights() const noexcept { return ::geteuid() == 0 && options_.function_uid != 0; }
 
 std::vector<std::string> launcher::arguments() const

@@ -22,6 +22,7 @@ class launcher {
 public:
     // Makes the work folder; throws std::runtime_error when it belongs to somebody else.
     launcher(const options& given, const state_file& state);
+    ~launcher(); // the work folder goes too if nothing is left in it
 
     launched_replica launch(const function_name& function, const core::replica_plan& plan) const; // throws std::system_error
     void release(launched_replica& replica) const;                                                // throws std::system_error

@@ -7,7 +7,7 @@
 #include "core/function_codec.hpp"
 #include "provider/local/functions.hpp"
 #include "sluice/wire.hpp"
-#include "tests/support/loop_until.hpp"
+#include "tests/support/poll_until.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <gtest/gtest.h>

@@ -83,7 +83,7 @@ TEST_F(provider_replicas, a_killed_replica_is_replaced)
     const auto record = records().front();
     ASSERT_TRUE(process::signal({record.pid, record.start_ticks}, SIGKILL));
     ASSERT_TRUE(
-        loop_until(loop_, [&] { return view_->ready("cat").size() == 1 && view_->ready("cat").front().replica != before.replica; }));
+        poll_until(loop_, [&] { return view_->ready("cat").size() == 1 && view_->ready("cat").front().replica != before.replica; }));
     EXPECT_EQ(call(view_->ready("cat").front(), "x")->reply.body, "x");
     EXPECT_FALSE(std::filesystem::exists(record.folder));
 }
@@ -94,7 +94,7 @@ TEST_F(provider_replicas, a_function_that_ends_at_once_is_tried_again_and_again_
     deploy(make_spec("broken", "false", {{"mode", "http"}}));
     deploy(make_spec("cat", "cat"));
     ASSERT_TRUE(ready("cat"));
-    ASSERT_TRUE(loop_until(loop_, [&] { return meters_.text().find("replica_failures_total 3") != std::string::npos; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return meters_.text().find("replica_failures_total 3") != std::string::npos; }));
     EXPECT_TRUE(view_->ready("broken").empty());
     EXPECT_EQ(call(view_->ready("cat").front(), "x")->reply.body, "x");
     deploy(make_spec("broken", "cat"));
@@ -109,7 +109,7 @@ TEST_F(provider_replicas, a_new_version_is_ready_before_the_old_one_leaves)
     const auto old = records().front();
     view_->history.clear();
     deploy(make_spec("version", "echo two"));
-    ASSERT_TRUE(loop_until(loop_, [&] { return !runs(old) && records().size() == 1; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return !runs(old) && records().size() == 1; }));
     EXPECT_EQ(call(view_->ready("version").front())->reply.body, "two\n");
     for (const auto& said : view_->history["openfaas-fn.version"])
         EXPECT_TRUE(std::any_of(said.replicas.begin(), said.replicas.end(), [](const auto& each) { return each.ready; }));
@@ -121,7 +121,7 @@ TEST_F(provider_replicas, a_new_version_that_never_gets_ready_leaves_the_old_one
     deploy(make_spec("version", "echo one"));
     ASSERT_TRUE(ready("version"));
     deploy(make_spec("version", "false", {{"mode", "http"}}));
-    ASSERT_TRUE(loop_until(loop_, [&] { return meters_.text().find("replica_failures_total 2") != std::string::npos; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return meters_.text().find("replica_failures_total 2") != std::string::npos; }));
     EXPECT_EQ(call(view_->ready("version").front())->reply.body, "one\n");
 }
 
@@ -143,15 +143,15 @@ TEST_F(provider_replicas, a_call_that_runs_survives_an_update)
     request.head = "Sluice-Replica-Token: " + to.token + "\r\n";
     request.deadline = generous;
     client_.call(std::move(request), [&](outcome result) { got = std::move(result); });
-    ASSERT_TRUE(loop_until(loop_, [&] { return std::filesystem::exists(old.folder + "/started"); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return std::filesystem::exists(old.folder + "/started"); }));
     deploy(make_spec("wait", "echo new"));
-    ASSERT_TRUE(loop_until(loop_, [&] {
+    ASSERT_TRUE(poll_until(loop_, [&] {
         const auto now = view_->ready("wait");
         return now.size() == 1 && now.front().replica != to.replica;
     }));
     EXPECT_TRUE(runs(old));
     std::ofstream(go) << "go";
-    ASSERT_TRUE(loop_until(loop_, [&] { return got && !runs(old); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return got && !runs(old); }));
     EXPECT_EQ(got->reply.body, "late\n");
 }
 
@@ -190,7 +190,7 @@ TEST_F(provider_replicas, a_removed_function_ends_and_leaves_nothing)
     ASSERT_TRUE(ready("cat"));
     const auto record = records().front();
     remove("cat");
-    ASSERT_TRUE(loop_until(loop_, [&] { return !runs(record) && !view_->of("cat") && records().empty(); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return !runs(record) && !view_->of("cat") && records().empty(); }));
     EXPECT_TRUE(std::filesystem::is_empty(given_.work_folder));
 }
 
@@ -225,14 +225,14 @@ TEST_F(provider_replicas, an_orderly_stop_leaves_nothing_running)
     deploy(make_spec("one", "cat"));
     deploy(make_spec("two", "/usr/bin/python3 -m http.server", {{"mode", "http"}, {"upstream_url", "http://127.0.0.1:1"}}));
     ASSERT_TRUE(ready("one"));
-    ASSERT_TRUE(loop_until(loop_, [&] { return records().size() == 2; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return records().size() == 2; }));
     const auto before = records();
     stop();
     for (const auto& record : before)
         EXPECT_FALSE(runs(record));
     EXPECT_TRUE(records().empty());
-    EXPECT_TRUE(std::filesystem::is_empty(given_.work_folder));
-    EXPECT_TRUE(loop_until(loop_, [&] { return view_->of("one") && view_->of("one")->replicas.empty(); }));
+    EXPECT_FALSE(std::filesystem::exists(given_.work_folder));
+    EXPECT_TRUE(poll_until(loop_, [&] { return view_->of("one") && view_->of("one")->replicas.empty(); }));
 }
 
 TEST_F(provider_replicas, the_next_provider_takes_over_what_runs)
@@ -252,7 +252,7 @@ TEST_F(provider_replicas, the_next_provider_takes_over_what_runs)
     std::filesystem::create_directory(given_.work_folder + "/left-behind");
     view_->history.clear();
     start();
-    ASSERT_TRUE(loop_until(loop_, [&] { return records().size() == 2 && view_->ready("changed").size() == 1 && !view_->of("removed"); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return records().size() == 2 && view_->ready("changed").size() == 1 && !view_->of("removed"); }));
     EXPECT_EQ(view_->ready("kept"), (std::vector<endpoint>{kept}));
     EXPECT_EQ(call(kept)->reply.body, "kept\n");
     EXPECT_EQ(call(view_->ready("changed").front())->reply.body, "new\n");
@@ -269,10 +269,10 @@ TEST_F(provider_replicas, a_replica_that_ended_while_no_provider_ran_is_started_
     const auto record = records().front();
     crash();
     process::signal({record.pid, record.start_ticks}, SIGKILL);
-    ASSERT_TRUE(loop_until(loop_, [&] { return !runs(record); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return !runs(record); }));
     start();
     ASSERT_TRUE(
-        loop_until(loop_, [&] { return view_->ready("cat").size() == 1 && view_->ready("cat").front().replica != before.replica; }));
+        poll_until(loop_, [&] { return view_->ready("cat").size() == 1 && view_->ready("cat").front().replica != before.replica; }));
     EXPECT_EQ(records().size(), 1U);
 }
 
@@ -308,8 +308,8 @@ TEST_F(provider_replicas, static_functions_follow_the_configuration)
     stop();
     given_.static_function.clear();
     start();
-    EXPECT_TRUE(loop_until(loop_, [&] { return !view_->of("fixed"); }));
-    EXPECT_TRUE(loop_until(loop_, [&] { return read()->empty(); }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return !view_->of("fixed"); }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return read()->empty(); }));
 }
 
 }

@@ -147,7 +147,7 @@ TEST_F(watchdog_classic, a_process_past_its_time_is_killed_with_its_children)
     EXPECT_EQ(got.reply.body, "Killed process.\n");
     const auto pid = pid_in(child);
     ASSERT_TRUE(pid);
-    EXPECT_TRUE(loop_until(loop_, [&] { return !process::identify(*pid); }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return !process::identify(*pid); }));
 }
 
 TEST_F(watchdog_classic, an_endless_flood_ends_at_exec_timeout)
@@ -164,7 +164,7 @@ TEST_F(watchdog_classic, a_grandchild_that_holds_the_pipe_keeps_nobody_waiting)
     EXPECT_EQ(call("x").reply.body, "answer\n");
     const auto pid = pid_in(child);
     ASSERT_TRUE(pid);
-    EXPECT_TRUE(loop_until(loop_, [&] { return !process::identify(*pid); }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return !process::identify(*pid); }));
 }
 
 TEST_F(watchdog_classic, a_process_whose_client_has_gone_is_killed)
@@ -172,10 +172,10 @@ TEST_F(watchdog_classic, a_process_whose_client_has_gone_is_killed)
     const auto own = folder_ / "pid";
     start({{"fprocess", script("echo $$ > " + own + ".new; mv " + own + ".new " + own + "; sleep 1000")}});
     const auto id = client_.call(request("/", "x"), [](outcome) {});
-    ASSERT_TRUE(loop_until(loop_, [&] { return pid_in(own).has_value(); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return pid_in(own).has_value(); }));
     const auto pid = *pid_in(own);
     client_.cancel(id);
-    EXPECT_TRUE(loop_until(loop_, [&] { return !process::identify(pid); }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return !process::identify(pid); }));
 }
 
 TEST_F(watchdog_classic, above_max_inflight_is_429_of_the_limiter)
@@ -188,15 +188,15 @@ TEST_F(watchdog_classic, above_max_inflight_is_429_of_the_limiter)
             EXPECT_EQ(got.reply.body, "late\n");
             ++done;
         });
-    ASSERT_TRUE(loop_until(loop_, [&] { return client_.in_flight() == 2; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return client_.in_flight() == 2; }));
     EXPECT_EQ(status_of("/_/health"), 200U);
-    ASSERT_TRUE(loop_until(loop_, [&] { return status_of("/_/ready") == 429; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return status_of("/_/ready") == 429; }));
     const auto got = call("x");
     EXPECT_EQ(got.reply.status, 429U);
     EXPECT_EQ(got.reply.body, "Concurrent request limit exceeded. Max concurrent requests: 2\n");
     EXPECT_EQ(field(got, "X-OpenFaaS-Internal"), "faas-middleware");
     std::ofstream(go) << "go";
-    EXPECT_TRUE(loop_until(loop_, [&] { return done == 2; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return done == 2; }));
 }
 
 TEST_F(watchdog_classic, other_methods_are_405)
@@ -233,13 +233,13 @@ TEST_F(watchdog_classic, a_call_that_runs_is_answered_before_the_end)
            {"healthcheck_interval", "0"}});
     std::optional<outcome> got;
     client_.call(request("/", "x"), [&](outcome result) { got = std::move(result); });
-    ASSERT_TRUE(loop_until(loop_, [&] { return std::ifstream(started).good(); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return std::ifstream(started).good(); }));
     bool closed = false;
     replica_->on_closed([&] { closed = true; });
     replica_->stop("test");
     EXPECT_FALSE(closed);
     std::ofstream(go) << "go";
-    EXPECT_TRUE(loop_until(loop_, [&] { return closed && got; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return closed && got; }));
     EXPECT_EQ(got->reply.body, "late\n");
     EXPECT_EQ(replica_->exit_code(), 0);
     replica_.reset();
@@ -252,11 +252,11 @@ TEST_F(watchdog_classic, a_call_past_the_drain_deadline_is_killed)
     start({{"fprocess", script(": > " + started + "; sleep 1000")}, {"healthcheck_interval", "0"}});
     std::optional<outcome> got;
     client_.call(request("/", "x"), [&](outcome result) { got = std::move(result); });
-    ASSERT_TRUE(loop_until(loop_, [&] { return std::ifstream(started).good(); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return std::ifstream(started).good(); }));
     bool closed = false;
     replica_->on_closed([&] { closed = true; });
     replica_->stop("test");
-    EXPECT_TRUE(loop_until(loop_, [&] { return closed && got; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return closed && got; }));
     EXPECT_EQ(got->reply.status, 500U);
     replica_.reset();
 }
@@ -270,7 +270,7 @@ TEST_F(watchdog_classic, many_calls_at_once_are_each_answered)
             EXPECT_EQ(got.reply.body, "call " + std::to_string(i));
             ++done;
         });
-    EXPECT_TRUE(loop_until(loop_, [&] { return done == 60; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return done == 60; }));
 }
 
 TEST_F(watchdog_classic, metrics_count_by_code_and_method)

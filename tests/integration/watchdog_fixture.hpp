@@ -1,7 +1,7 @@
 #pragma once
 #include "adapters/http/client.hpp"
 #include "adapters/log/log.hpp"
-#include "tests/support/loop_until.hpp"
+#include "tests/support/poll_until.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "watchdog/replica.hpp"
 
@@ -26,7 +26,7 @@ protected:
             replica_->stop("end of test");
             replica_->stop("end of test");
             replica_->stop("end of test");
-            loop_until(loop_, [&] { return closed; });
+            poll_until(loop_, [&] { return closed; });
             EXPECT_TRUE(closed);
         }
         client_.close();

@@ -58,7 +58,7 @@ protected:
         environment["fprocess"] = "/usr/bin/python3 " + folder_ / "function.py";
         environment.try_emplace("healthcheck_interval", "0");
         start(std::move(environment), token);
-        ASSERT_TRUE(loop_until(loop_, [&] { return status_of("/_/ready") == 200; }));
+        ASSERT_TRUE(poll_until(loop_, [&] { return status_of("/_/ready") == 200; }));
     }
 };
 
@@ -131,11 +131,11 @@ TEST_F(watchdog_http, above_max_inflight_is_429_and_a_gone_client_frees_its_slot
 {
     start_ready({{"max_inflight", "1"}});
     const auto id = client_.call(request("/hang", folder_ / "hangs"), [](outcome) {});
-    ASSERT_TRUE(loop_until(loop_, [&] { return std::ifstream(folder_ / "hangs").good(); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return std::ifstream(folder_ / "hangs").good(); }));
     EXPECT_EQ(call("x").reply.status, 429U);
     EXPECT_EQ(status_of("/_/ready"), 429U);
     client_.cancel(id);
-    EXPECT_TRUE(loop_until(loop_, [&] { return call("x").reply.status == 200; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return call("x").reply.status == 200; }));
 }
 
 TEST_F(watchdog_http, an_answer_above_the_bound_is_a_500_that_names_it)
@@ -165,8 +165,8 @@ TEST_F(watchdog_http, ready_is_what_the_functions_ready_path_says)
            {"fprocess", "/usr/bin/python3 " + folder_ / "function.py"},
            {"ready_path", "/not-ready"},
            {"healthcheck_interval", "0"}});
-    ASSERT_TRUE(loop_until(loop_, [&] { return call("x").reply.status == 200; }));
-    EXPECT_TRUE(loop_until(loop_, [&] { return status_of("/_/ready") == 503; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return call("x").reply.status == 200; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return status_of("/_/ready") == 503; }));
 }
 
 TEST_F(watchdog_http, the_end_of_the_process_ends_the_replica_and_answers_its_calls)
@@ -176,11 +176,11 @@ TEST_F(watchdog_http, the_end_of_the_process_ends_the_replica_and_answers_its_ca
     replica_->on_closed([&] { closed = true; });
     std::optional<outcome> hanging;
     client_.call(request("/hang", folder_ / "hangs"), [&](outcome result) { hanging = std::move(result); });
-    ASSERT_TRUE(loop_until(loop_, [&] { return std::ifstream(folder_ / "hangs").good(); }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return std::ifstream(folder_ / "hangs").good(); }));
     const auto got = call(request("/exit", "x"));
     EXPECT_EQ(got.reply.status, 500U);
     EXPECT_EQ(field(got, "X-OpenFaaS-Internal"), "of-watchdog");
-    EXPECT_TRUE(loop_until(loop_, [&] { return closed && hanging; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return closed && hanging; }));
     EXPECT_EQ(hanging->reply.status, 500U);
     EXPECT_EQ(replica_->exit_code(), 1);
     replica_.reset();
@@ -196,7 +196,7 @@ TEST_F(watchdog_http, an_explicit_upstream_with_a_path_is_used)
            {"PORT", port},
            {"upstream_url", "http://127.0.0.1:" + port + "/seen/"},
            {"healthcheck_interval", "0"}});
-    ASSERT_TRUE(loop_until(loop_, [&] { return status_of("/_/ready") == 200; }));
+    ASSERT_TRUE(poll_until(loop_, [&] { return status_of("/_/ready") == 200; }));
     EXPECT_TRUE(call(request("/more?x=1", "x")).reply.body.starts_with("POST /seen/more?x=1\n"));
 }
 
