@@ -31,8 +31,8 @@ struct options {
 
 void add_to(config::table& table, options& into);
 
-// `environment` is the function's where no setup_fd is given. Runs until SIGTERM or SIGINT (answers 0), or until an http function's process ends by itself (answers 1). Throws config::error naming
-// the variable or option, std::system_error when it cannot listen.
+// `environment` is the function's where no setup_fd is given. Runs until SIGTERM or SIGINT (answers 0), or until an http function's
+// process ends by itself (answers 1). Throws config::error naming the variable or option, std::system_error when it cannot listen.
 int run(const options& given, const string_map& environment);
 
 }

@@ -112,8 +112,11 @@ TEST_F(provider_process, functions_outlive_a_killed_provider_and_end_with_the_ne
 {
     start_provider();
     put(make_spec("classic", "echo classic"));
-    put(make_spec("server", "/usr/bin/python3 -m http.server 0", {{"mode", "http"}}));
-    ASSERT_TRUE(loop_until(loop_, [&] { return view_->ready("classic").size() == 1 && records().size() == 2; }));
+    std::ofstream(folder_ / "server.py") << "import http.server, os\n"
+                                            "address = ('127.0.0.1', int(os.environ['PORT']))\n"
+                                            "http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()\n";
+    put(make_spec("server", "/usr/bin/python3 " + folder_ / "server.py", {{"mode", "http"}}));
+    ASSERT_TRUE(loop_until(loop_, [&] { return view_->ready("classic").size() == 1 && view_->ready("server").size() == 1; }));
     const auto before = records();
     const auto to = view_->ready("classic").front();
     kill_provider();
