@@ -11,32 +11,32 @@
 #include <gtest/gtest.h>
 
 // The gateway's small parts, each by itself.
-namespace sluice::gateway {
+namespace sluice {
 namespace {
 
 using ::testing::HasSubstr;
 
-route_id id_of(std::string_view method, std::string_view path)
+gateway::route_id id_of(std::string_view method, std::string_view path)
 {
-    const auto found = find_route(method, path);
+    const auto found = gateway::find_route(method, path);
     EXPECT_TRUE(found.to && found.method_allowed) << method << ' ' << path;
-    return found.to ? found.to->id : route_id::root;
+    return found.to ? found.to->id : gateway::route_id::root;
 }
 
 TEST(gateway_routes, know_openfaas_paths)
 {
-    EXPECT_EQ(id_of("POST", "/async-function/f"), route_id::async_function);
-    EXPECT_EQ(id_of("POST", "/async-function/f.ns/a/b"), route_id::async_function);
-    EXPECT_EQ(id_of("PATCH", "/function/f/"), route_id::function);
-    EXPECT_EQ(id_of("DELETE", "/system/functions"), route_id::functions);
-    EXPECT_EQ(id_of("GET", "/system/function/f"), route_id::function_status);
-    EXPECT_EQ(id_of("GET", "/system/namespaces"), route_id::namespaces);
-    EXPECT_EQ(id_of("POST", "/system/namespace"), route_id::namespaces);
-    EXPECT_EQ(id_of("POST", "/system/namespace/"), route_id::one_namespace);
-    EXPECT_EQ(id_of("PUT", "/system/namespaces/shop"), route_id::one_namespace);
-    EXPECT_EQ(id_of("GET", "/"), route_id::root);
-    EXPECT_EQ(find_route("GET", "/function/f.ns/rest").name, "f.ns");
-    EXPECT_EQ(find_route("GET", "/system/namespace/").name, "");
+    EXPECT_EQ(id_of("POST", "/async-function/f"), gateway::route_id::async_function);
+    EXPECT_EQ(id_of("POST", "/async-function/f.ns/a/b"), gateway::route_id::async_function);
+    EXPECT_EQ(id_of("PATCH", "/function/f/"), gateway::route_id::function);
+    EXPECT_EQ(id_of("DELETE", "/system/functions"), gateway::route_id::functions);
+    EXPECT_EQ(id_of("GET", "/system/function/f"), gateway::route_id::function_status);
+    EXPECT_EQ(id_of("GET", "/system/namespaces"), gateway::route_id::namespaces);
+    EXPECT_EQ(id_of("POST", "/system/namespace"), gateway::route_id::namespaces);
+    EXPECT_EQ(id_of("POST", "/system/namespace/"), gateway::route_id::one_namespace);
+    EXPECT_EQ(id_of("PUT", "/system/namespaces/shop"), gateway::route_id::one_namespace);
+    EXPECT_EQ(id_of("GET", "/"), gateway::route_id::root);
+    EXPECT_EQ(gateway::find_route("GET", "/function/f.ns/rest").name, "f.ns");
+    EXPECT_EQ(gateway::find_route("GET", "/system/namespace/").name, "");
 }
 
 TEST(gateway_routes, tell_404_from_405)
@@ -44,7 +44,7 @@ TEST(gateway_routes, tell_404_from_405)
     for (auto path :
          {"", "/x", "/function", "/function/", "/function//f", "/async-function/", "/system", "/system/function/", "/system/function/f/x",
           "/system/functions/", "/system/namespace/a/b", "/system/../system/info", "//", "/metrics/", "system/info"})
-        EXPECT_EQ(find_route("GET", path).to, nullptr) << path;
+        EXPECT_EQ(gateway::find_route("GET", path).to, nullptr) << path;
     for (auto [method, path] : {std::pair{"GET", "/async-function/f"},
                                 {"PATCH", "/system/functions"},
                                 {"POST", "/system/function/f"},
@@ -53,22 +53,22 @@ TEST(gateway_routes, tell_404_from_405)
                                 {"", "/system/info"},
                                 {"GET POST", "/system/functions"}})
     {
-        const auto found = find_route(method, path);
+        const auto found = gateway::find_route(method, path);
         EXPECT_NE(found.to, nullptr) << path;
         EXPECT_FALSE(found.method_allowed) << method;
     }
-    EXPECT_EQ(allow_of(*find_route("GET", "/healthz").to), "GET, HEAD");
+    EXPECT_EQ(gateway::allow_of(*gateway::find_route("GET", "/healthz").to), "GET, HEAD");
 }
 
 TEST(gateway_basic_auth, lets_everybody_in_only_without_credentials)
 {
-    EXPECT_TRUE(basic_auth().allows(""));
-    const basic_auth one("Aladdin", "open sesame");
+    EXPECT_TRUE(gateway::basic_auth().allows(""));
+    const gateway::basic_auth one("Aladdin", "open sesame");
     EXPECT_TRUE(one.allows("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")); // RFC 7617 § 2
     for (auto wrong : {"", "Basic", "Basic ", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ",
                        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ===", "Basic qWxhZGRpbjpvcGVuIHNlc2FtZQ=="})
         EXPECT_FALSE(one.allows(wrong)) << wrong;
-    EXPECT_TRUE(basic_auth("", "").required());
+    EXPECT_TRUE(gateway::basic_auth("", "").required());
 }
 
 TEST(gateway_basic_auth, files_that_are_missing_or_empty_are_named)
@@ -78,7 +78,7 @@ TEST(gateway_basic_auth, files_that_are_missing_or_empty_are_named)
     std::ofstream(folder / "blank") << " \n";
     const auto message = [](const std::string& user, const std::string& password) -> std::string {
         try {
-            basic_auth::from_files(user, password);
+            gateway::basic_auth::from_files(user, password);
         } catch (const config::error& wrong) {
             return wrong.what();
         }
@@ -89,12 +89,12 @@ TEST(gateway_basic_auth, files_that_are_missing_or_empty_are_named)
     EXPECT_THAT(message(folder / "user", folder / "none"), HasSubstr("basic_auth_password_file"));
     EXPECT_THAT(message(folder / "blank", folder / "user"), HasSubstr("basic_auth_user_file"));
     EXPECT_EQ(message(folder / "user", folder / "user"), "");
-    EXPECT_FALSE(basic_auth::from_files("", "").required());
+    EXPECT_FALSE(gateway::basic_auth::from_files("", "").required());
 }
 
 TEST(gateway_balancer, takes_the_least_loaded_ready_replica_in_turn)
 {
-    balancer some;
+    gateway::balancer some;
     const function_endpoints among{
         {"f", "n"}, 3, {{"a", "127.0.0.1", 1, 0, "", true}, {"b", "127.0.0.1", 2, 0, "", true}, {"c", "127.0.0.1", 3, 0, "", false}}};
     std::map<std::string, int> seen;
@@ -118,7 +118,7 @@ TEST(gateway_balancer, takes_the_least_loaded_ready_replica_in_turn)
 TEST(gateway_mirror_wait, answers_when_both_have_happened)
 {
     loop on;
-    mirror_wait some(on, test::generous);
+    gateway::mirror_wait some(on, test::generous);
     int told = 0;
     const auto early = some.expect("k");
     some.heard("k");
@@ -142,7 +142,7 @@ TEST(gateway_mirror_wait, answers_when_both_have_happened)
 TEST(gateway_mirror_wait, a_lagging_mirror_does_not_hold_the_answer_up)
 {
     loop on;
-    mirror_wait some(on, milliseconds(1));
+    gateway::mirror_wait some(on, milliseconds(1));
     bool told = false;
     some.when_heard(some.expect("k"), [&] { told = true; });
     EXPECT_TRUE(test::loop_until(on, [&] { return told; }));
@@ -150,22 +150,22 @@ TEST(gateway_mirror_wait, a_lagging_mirror_does_not_hold_the_answer_up)
 
 TEST(gateway_rest, reads_query_values)
 {
-    EXPECT_EQ(query_value("namespace=shop&usage=1", "namespace"), "shop");
-    EXPECT_EQ(query_value("a=b&namespace=a%2Db+c%zz", "namespace"), "a-b c%zz");
-    EXPECT_EQ(query_value("namespace", "namespace"), "");
-    EXPECT_EQ(query_value("xnamespace=a", "namespace"), "");
-    EXPECT_EQ(rfc3339(1'767'323'045'999), "2026-01-02T03:04:05Z");
+    EXPECT_EQ(gateway::query_value("namespace=shop&usage=1", "namespace"), "shop");
+    EXPECT_EQ(gateway::query_value("a=b&namespace=a%2Db+c%zz", "namespace"), "a-b c%zz");
+    EXPECT_EQ(gateway::query_value("namespace", "namespace"), "");
+    EXPECT_EQ(gateway::query_value("xnamespace=a", "namespace"), "");
+    EXPECT_EQ(gateway::rfc3339(1'767'323'045'999), "2026-01-02T03:04:05Z");
 }
 
 TEST(gateway_options, read_the_address_to_listen_on)
 {
-    EXPECT_EQ(parse_listen("127.0.0.1:8080").port, 8080);
-    EXPECT_EQ(parse_listen("[::1]:0").host, "::1");
+    EXPECT_EQ(gateway::parse_listen("127.0.0.1:8080").port, 8080);
+    EXPECT_EQ(gateway::parse_listen("[::1]:0").host, "::1");
     for (auto wrong : {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "::1:80", "127.0.0.1:80 "})
-        EXPECT_THROW(parse_listen(wrong), config::error) << wrong;
-    options values;
+        EXPECT_THROW(gateway::parse_listen(wrong), config::error) << wrong;
+    gateway::options values;
     config::table table;
-    add_to(table, values);
+    gateway::add_to(table, values);
     table.read({{"--publish-deadline", "15s"}, {}, "", ""});
     EXPECT_EQ(values.publish_deadline, milliseconds(15'000));
     EXPECT_THROW(table.read({{"--publish-deadline", "20s"}, {}, "", ""}), config::error) << "beyond the log's memory of ids";
