@@ -53,6 +53,7 @@ protected:
     queue_worker_test() : server_(server_options()), function_(loop_), receiver_(loop_), store_(loop_, connection_options("test"))
     {
         options_.partitions = 2;
+        options_.log_bytes_max = 64 * 1024 * 1024; // the server reserves it
         options_.callback_allow = {"127.0.0.1"};
         options_.shard.retry.wait_min = 10ms;
         options_.shard.callback.wait_min = 10ms;
@@ -173,7 +174,7 @@ protected:
     bool until(std::function<bool()> holds) { return test::loop_until(loop_, holds); }
 
     loop loop_;
-    std::shared_ptr<logger> log_ = make_logger("queue-worker", "error");
+    std::shared_ptr<logger> log_ = make_logger("queue-worker", "warn");
     test::nats_server server_;
     recorder function_;
     recorder receiver_;
