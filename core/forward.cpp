@@ -134,12 +134,10 @@ bool is_traceparent(std::string_view value) noexcept
 
 std::string make_traceparent(std::string_view id)
 {
-    std::string value = "00-";
+    assert(id.size() == 36);
+    std::string value;
     value.reserve(55);
-    for (char c : id)
-        if (c != '-')
-            value.push_back(c);
-    assert(value.size() == 35);
+    value.append("00-").append(id, 0, 8).append(id, 9, 4).append(id, 14, 4).append(id, 19, 4).append(id, 24, 12);
     // The id's last 16 digits start with the UUID's variant, so they are never all zero.
     value.append("-").append(value, 19, 16).append("-01");
     return value;
