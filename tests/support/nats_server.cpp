@@ -1,5 +1,7 @@
 #include "tests/support/nats_server.hpp"
 
+#include "adapters/process/process.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
@@ -13,8 +15,8 @@
 #include <poll.h>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <sys/inotify.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <system_error>
@@ -108,22 +110,15 @@ struct nats_server::state {
 
 void nats_server::state::launch()
 {
-    const std::string config = folder + "/server.conf";
     const owned_fd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    const pid_t parent = ::getpid();
-    const pid_t child = ::fork();
-    if (child < 0)
-        fail("fork");
-    if (child == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (::getppid() != parent)
-            ::_exit(127);
-        ::dup2(*log, 1);
-        ::dup2(*log, 2);
-        ::execlp(options.binary.c_str(), options.binary.c_str(), "-c", config.c_str(), static_cast<char*>(nullptr));
-        ::_exit(127);
-    }
-    pid = child;
+    process::launch_options launching;
+    launching.argv = {options.binary, "-c", folder + "/server.conf"};
+    for (char** entry = environ; *entry; ++entry)
+        if (const std::string_view text(*entry); text.find('=') != text.npos)
+            launching.env.emplace(text.substr(0, text.find('=')), text.substr(text.find('=') + 1));
+    launching.stdout_fd = launching.stderr_fd = *log;
+    launching.die_with_parent = true;
+    pid = process::launch(launching).pid;
 }
 
 // The server says in its log when it is ready; the log's changes are waited for, not polled.
