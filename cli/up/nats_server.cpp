@@ -38,7 +38,7 @@ std::string find_nats_server(const std::string& given, const std::string& path_v
     // Debian keeps it in a folder that is not on every user's PATH.
     std::istringstream folders(path_variable + ":/usr/sbin:/usr/local/sbin");
     for (std::string folder; std::getline(folders, folder, ':');) {
-        const auto candidate = folder + "/nats-server";
+        auto candidate = folder + "/nats-server";
         if (!folder.empty() && ::access(candidate.c_str(), X_OK) == 0)
             return candidate;
     }

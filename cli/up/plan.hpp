@@ -18,7 +18,7 @@ struct nats_access {
 };
 
 struct surroundings {
-    std::string self; // the sluice binary
+    std::string self;                               // the sluice binary
     std::map<std::string, std::string> environment; // the children's
 };
 
