@@ -1,11 +1,13 @@
 #include "adapters/nats/config.hpp"
 #include "adapters/nats/connection.hpp"
+#include "tests/support/certificate.hpp"
 #include "tests/support/loop_until.hpp"
 #include "tests/support/nats_server.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -84,6 +86,34 @@ TEST(nats_connection, a_wrong_password_is_told_at_once)
     EXPECT_THAT(failure, HasSubstr(server.url()));
     EXPECT_THAT(failure, HasSubstr("uthorization"));
     EXPECT_THAT(failure, testing::Not(HasSubstr("wrong")));
+}
+
+TEST(nats_connection, tls_with_a_certificate_that_is_trusted_and_none_without)
+{
+    std::string folder = (std::filesystem::temp_directory_path() / "sluice-tls-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    const std::shared_ptr<void> removed_at_the_end(nullptr, [&](void*) { std::filesystem::remove_all(folder); });
+    nats_server_options with;
+    with.certificate_file = folder + "/cert.pem";
+    with.key_file = folder + "/key.pem";
+    write_certificate(with.certificate_file, with.key_file);
+    nats_server server(with);
+
+    nats::connection_options options;
+    options.url = server.url();
+    options.connect_deadline = 500ms;
+    EXPECT_THAT(failure_of(options), HasSubstr("SSL"));
+    options.ca_file = with.certificate_file;
+    loop on;
+    nats::connection connection(on, options);
+    auto log = std::move(wait_for<opened_log>(on, [&](auto done) { connection.open_log("LOG", "log", {}, done); }).value().value());
+    std::size_t stored = 0;
+    for (int i = 0; i < 200; ++i)
+        log->append({{}, {}, std::string(10'000, 'x'), std::nullopt, 30s}, [&](const auto& result) { stored += result ? 1 : 0; });
+    EXPECT_TRUE(loop_until(on, [&] { return stored == 200; }));
+    std::size_t read = 0;
+    const auto reader = log->read(1, [&](const log_message& message) { read += message.payload.size() == 10'000 ? 1 : 0; });
+    EXPECT_TRUE(loop_until(on, [&] { return read == 200; }));
 }
 
 TEST(nats_connection, no_server_is_told_after_the_deadline)
