@@ -29,7 +29,7 @@ ALONE = {"e2e"}  # a whole system each: two would measure each other
 AT_ONCE = 2
 OUTPUT_BYTES_MAX = 1_000_000  # printed of one failing test
 
-running = {}  # pid of a process group -> its test
+running = {}  # pid of a process group -> its temporary folder
 running_lock = threading.Lock()
 
 
@@ -152,7 +152,7 @@ def run(test, timeout):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT,
                                    env=environment, start_new_session=True, preexec_fn=die_with_runner)
         with running_lock:
-            running[process.pid] = test
+            running[process.pid] = folder
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -217,8 +217,9 @@ def run_all(tests, timeout):
 
 def stop(number, _frame):
     with running_lock:
-        for pid in running:
+        for pid, folder in running.items():
             kill_group(pid)
+            shutil.rmtree(folder, ignore_errors=True)
     os._exit(128 + number)
 
 
