@@ -73,7 +73,8 @@ TEST(nats_api, a_place_with_and_without_domain)
 TEST(nats_api, a_stored_message_is_decoded)
 {
     const auto stored = parse_stored_message(
-        R"({"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"log","seq":5,"hdrs":"TkFUUy8xLjANCk5hdHMtTXNnLUlkOiBhDQpPdGhlcjogeDogeQ0KDQo=","data":"AAEC/w==","time":"2026-01-01T00:00:00Z"}})");
+        R"({"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"log",)"
+        R"("seq":5,"hdrs":"TkFUUy8xLjANCk5hdHMtTXNnLUlkOiBhDQpPdGhlcjogeDogeQ0KDQo=","data":"AAEC/w==","time":"2026-01-01T00:00:00Z"}})");
     ASSERT_TRUE(stored);
     EXPECT_EQ(stored->message.sequence, 5u);
     EXPECT_EQ(stored->message.payload, std::string("\x00\x01\x02\xff", 4));
