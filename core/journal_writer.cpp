@@ -105,6 +105,8 @@ void journal_writer::last_result(const boost::system::result<log_info>& result, 
     auto& oldest = batches_.front();
     if (result && result->last_sequence < oldest.expected_last_sequence)
         return lose("the journal ends at sequence " + std::to_string(result->last_sequence) + ", before what was stored");
+    if (result && result->first_sequence > oldest.expected_last_sequence + 1)
+        return lose("another owner has purged the journal up to sequence " + std::to_string(result->first_sequence));
     if (result && result->last_sequence == oldest.expected_last_sequence)
         oldest.state = batch_state::unknown;
     resend_at_ = {};

@@ -347,6 +347,19 @@ TEST(journal_writer_test, a_journal_that_lost_its_tail_is_not_written_on)
     EXPECT_TRUE(writer.stalled());
 }
 
+TEST(journal_writer_test, a_place_that_another_owner_has_purged_already_is_lost)
+{
+    auto writer = owning();
+    writer.add(record(1));
+    writer.actions(start);
+    writer.append_result(1, log_errc::wrong_sequence, start);
+    writer.actions(start);
+    writer.read_result(log_errc::not_found, start);
+    ASSERT_EQ(of_kind<journal_writer::ask_last>(writer.actions(start)).size(), 1u);
+    writer.last_result(log_info{5, 9, 5, 0, 0}, start);
+    EXPECT_EQ(of_kind<journal_writer::lost>(writer.actions(start)).size(), 1u);
+}
+
 TEST(journal_writer_test, an_ack_of_another_place_or_a_record_too_large_loses_it)
 {
     auto misplaced = owning();
