@@ -102,7 +102,7 @@ struct closed {
 // The call is settled on record; for counters and logs.
 struct settled {
     call_key call;
-    function_name function;
+    function_name function; // empty: unreadable
     journal::settled::how_kind how = journal::settled::how_kind::done;
     std::uint32_t status = 0;
     std::uint32_t attempts = 0;

@@ -22,12 +22,14 @@ enum class call_state : std::uint8_t {
     callback_running,
 };
 
+inline constexpr std::uint32_t no_lane = ~0u; // the call's message is unreadable: it belongs to no function
+
 // An accepted call that is not settled on record.
 struct call {
     std::uint64_t id_hash = 0;
     std::uint64_t journal_sequence = 0;     // of its answer, once that is on record
     std::shared_ptr<const invocation> body; // empty: to be fetched again
-    std::uint32_t lane = 0;                 // of the shard's queue
+    std::uint32_t lane = no_lane;           // of the shard's queue
     std::uint32_t attempts = 0;             // that may have executed the function
     std::uint32_t callback_attempts = 0;
     std::uint32_t bytes = 0; // of the log message's payload

@@ -148,7 +148,8 @@ void shard::stored_settled(call_key key, const journal::settled& what)
     auto* entry = find(key);
     if (!entry)
         return;
-    out_.push_back(act::settled{key, functions_[lanes_[entry->lane].function]->name, what.how, what.status, what.attempts});
+    auto function = entry->lane == no_lane ? function_name{} : functions_[lanes_[entry->lane].function]->name;
+    out_.push_back(act::settled{key, std::move(function), what.how, what.status, what.attempts});
     at(key.slot)->settle(key.sequence);
     --live_;
 }

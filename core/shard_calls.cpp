@@ -84,7 +84,6 @@ void shard::enter_unreadable(std::uint32_t slot, std::uint64_t sequence, std::ui
     ++live_;
     out_.push_back(act::warn{slot, "log sequence " + std::to_string(sequence) + " is unreadable: " + why});
     entry->state = call_state::recording;
-    entry->lane = lane_of("", function_name{});
     part->record(journal::settled{{sequence, id_hash}, journal::settled::how_kind::unreadable, 0, 0});
 }
 

@@ -239,6 +239,7 @@ TEST(shard_takeover_test, an_unreadable_message_is_settled_and_the_rest_goes_on)
     ASSERT_EQ(records.size(), 2u);
     EXPECT_EQ(records[0].how, how::unreadable);
     EXPECT_EQ(owner.warnings.size(), 2u);
+    EXPECT_EQ(owner.functions_asked, (std::set<std::string>{"f.s"}));
     driven_shard next(store);
     next.own("next");
     EXPECT_EQ(next.engine.count().live, 1u);
