@@ -1,0 +1,117 @@
+#pragma once
+#include "core/actions.hpp"
+#include "sluice/outcome.hpp"
+#include "tests/support/engine_timeline.hpp"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace sluice::testing_support {
+
+// The books of a simulated world: what really happened to every accepted call, told by the world and not by the engine, and the promises checked at
+// each entry. Breaking one is a failure; the first is what counts.
+class ledger {
+public:
+    struct limits {
+        std::uint32_t tenant_concurrency = 0, inflight_max = 0, replica_slots = 0, tenant_callbacks = 0, callbacks_max = 0,
+                      attempts_max = 0;
+    };
+    // One ownership of a partition by one incarnation of a worker.
+    struct ownership {
+        std::uint64_t worker = 0;
+        std::uint32_t partition = 0;
+        std::string owner; // as the journal names it
+    };
+    struct accepted_call {
+        std::string id, tenant, callback;
+        bool unreadable = false;
+    };
+
+    ledger(const timeline& clock, limits allowed, bool trace) : clock_(clock), limits_(allowed), trace_(trace) {}
+
+    void accepted(std::uint32_t partition, std::uint64_t sequence, const accepted_call& what);
+    void tail_lost(std::uint32_t partition, std::uint64_t after);
+
+    void dispatched(const ownership& by, const core::act::dispatch& what);
+    void executed(std::uint32_t partition, const core::invocation& what, const std::string& answer);
+    void attempt_ended(const ownership& by, const core::act::dispatch& what, const outcome& result);
+    void callback_sent(const ownership& by, const core::journal::answered& what, std::uint32_t attempt);
+    void callback_received(std::uint32_t partition, const core::journal::answered& what);
+    void callback_ended(const ownership& by, const core::journal::answered& what);
+    void worker_gone(std::uint64_t worker) { workers_.erase(worker); }
+
+    void journal_stored(std::uint32_t partition, std::uint64_t sequence, const std::string& payload);
+    void log_purged(std::uint32_t partition, std::uint64_t below, std::uint64_t last);
+    void journal_purged(std::uint32_t partition, std::uint64_t below, std::uint64_t last);
+
+    std::size_t unsettled() const { return unsettled_; }
+    // Each call that was accepted and not lost by the server is settled on record, once, for a reason that is true.
+    void check_end();
+
+    void fail(const std::string& why);
+    const std::optional<std::string>& failure() const { return failure_; }
+    template <class... Parts> void note(const Parts&... parts)
+    {
+        if (trace_)
+            write_note((text_of(parts) + ...));
+    }
+    const std::vector<std::string>& notes() const { return notes_; }
+
+private:
+    struct key {
+        std::uint32_t partition = 0;
+        std::uint64_t sequence = 0, id_hash = 0;
+        friend auto operator<=>(const key&, const key&) = default;
+    };
+    struct by_owner {
+        bool running = false, callback_running = false;
+        std::uint32_t attempt = 0;
+        bool next_is_another = true; // the next dispatch is another attempt, not the same one given back
+    };
+    struct truth {
+        accepted_call what;
+        bool lost = false;
+        std::set<std::string> answers;
+        std::optional<core::journal::answered> on_record;
+        std::optional<core::journal::settled> settled;
+        unsigned received = 0;
+        std::map<std::string, by_owner> owners;
+    };
+    struct journal_truth {
+        std::uint64_t epoch = 0;
+        std::string owner;
+        std::map<std::uint64_t, std::uint64_t> highest_call; // by journal sequence
+        std::uint64_t log_first = 1;
+    };
+    struct running {
+        std::map<std::string, std::uint32_t> tenants, replicas, callbacks;
+        std::uint32_t calls = 0, callbacks_in_all = 0;
+    };
+
+    truth* find(std::uint32_t partition, const core::journal::call_ref& call);
+    bool current(const ownership& by) { return journals_[by.partition].owner == by.owner; }
+    void stored(std::uint32_t partition, const core::journal::settled& what);
+    void stored(std::uint32_t partition, const core::journal::answered& what);
+    void stored(std::uint32_t partition, const core::journal::retry_scheduled& what);
+    void check_reason(const truth& call);
+    void count(std::uint32_t& now, std::uint32_t most, const char* what);
+    void write_note(const std::string& text);
+    static std::string text_of(const std::string& text) { return text; }
+    static std::string text_of(const char* text) { return text; }
+    static std::string text_of(std::uint64_t number) { return std::to_string(number); }
+
+    const timeline& clock_;
+    limits limits_;
+    bool trace_;
+    std::map<key, truth> calls_;
+    std::map<std::uint32_t, journal_truth> journals_;
+    std::map<std::uint64_t, running> workers_;
+    std::size_t unsettled_ = 0;
+    std::optional<std::string> failure_;
+    std::vector<std::string> notes_;
+};
+
+}

@@ -1,0 +1,249 @@
+#include "tests/support/engine_worker.hpp"
+
+namespace sluice::testing_support {
+
+using namespace core;
+
+engine_worker::engine_worker(environment& in, std::uint64_t number) : env_(in), number_(number), engine_(in.options) {}
+
+instant engine_worker::now() const
+{
+    const auto steady = std::chrono::duration_cast<milliseconds>(env_.clock.now().time_since_epoch());
+    return {env_.clock.now(), 1'790'000'000'000 + steady.count() + wall_offset_};
+}
+
+bool engine_worker::has(std::uint32_t partition) const
+{
+    return std::any_of(slots_.begin(), slots_.end(), [partition](const auto& entry) { return entry.second.partition == partition; });
+}
+
+void engine_worker::open(std::uint32_t partition)
+{
+    const auto owner = "w" + std::to_string(number_) + '.' + std::to_string(by_slot_.size());
+    const auto slot = engine_.open(partition, owner);
+    slots_[slot] = {partition, owner, 0, 0, false, false};
+    by_slot_[slot] = {number_, partition, owner};
+    env_.books.note("open partition=", partition, " owner=", owner);
+    turn_soon(microseconds(0));
+}
+
+void engine_worker::close(std::uint32_t partition)
+{
+    for (const auto& [slot, held] : slots_)
+        if (held.partition == partition)
+            engine_.close(slot, "told to");
+    turn_soon(microseconds(0));
+}
+
+void engine_worker::drain()
+{
+    draining_ = true;
+    engine_.drain();
+    turn_soon(microseconds(0));
+}
+
+// ---- events
+
+void engine_worker::receive(const std::function<void()>& what)
+{
+    if (env_.clock.now() < paused_until_) {
+        env_.clock.at(paused_until_, [me = weak_from_this(), what] {
+            if (auto self = me.lock())
+                self->receive(what);
+        });
+        return;
+    }
+    what();
+    turn_soon(env_.random.wait(0, 30));
+}
+
+void engine_worker::deliver(microseconds wait, std::function<void()> what)
+{
+    env_.clock.after(wait, [me = weak_from_this(), what = std::move(what)] {
+        if (auto self = me.lock())
+            self->receive(what);
+    });
+}
+
+void engine_worker::request(std::function<void()> at_server)
+{
+    wire_free_ = std::max(wire_free_, env_.clock.now() + env_.random.wait(20, env_.fault(50) ? 50'000 : 300));
+    env_.clock.at(wire_free_, std::move(at_server));
+}
+
+void engine_worker::turn_soon(microseconds wait)
+{
+    if (std::exchange(turn_posted_, true))
+        return;
+    env_.clock.after(wait, [me = weak_from_this()] {
+        if (auto self = me.lock())
+            self->turn();
+    });
+}
+
+void engine_worker::turn()
+{
+    turn_posted_ = false;
+    if (env_.clock.now() < paused_until_)
+        return turn_soon(std::chrono::duration_cast<microseconds>(paused_until_ - env_.clock.now()));
+    if (env_.clock.now() >= wake_at_)
+        wake_at_ = mono_time::max();
+    for (auto& next : engine_.take_actions(now())) {
+        if (env_.fault(1))
+            return crash();
+        std::visit([this](auto& what) { perform(what); }, next);
+    }
+    if (const auto due = engine_.next_due(); due && *due < wake_at_) {
+        wake_at_ = std::max(*due, env_.clock.now());
+        env_.clock.at(wake_at_, [me = weak_from_this()] {
+            if (auto self = me.lock())
+                self->turn_soon(microseconds(0));
+        });
+    }
+}
+
+// ---- taking over and reading
+
+void engine_worker::perform(act::ask_extents& what)
+{
+    // The two answers come one after the other, in either order, and the world goes on in between.
+    const auto slot = what.slot;
+    const bool journal_first = env_.random.below(2) == 0;
+    request([this, me = weak_from_this(), slot, journal_first, &of = streams(slot), &env = env_] {
+        const auto first = journal_first ? of.journal.info() : of.log.info();
+        env.clock.after(env.random.wait(20, 2'000), [this, me, slot, journal_first, first, &of, &env] {
+            const auto second = journal_first ? of.log.info() : of.journal.info();
+            if (auto self = me.lock())
+                deliver(env.random.wait(20, 300), [this, slot, journal_first, first, second] {
+                    engine_.opened(slot, journal_first ? first : second, journal_first ? second : first);
+                });
+        });
+    });
+}
+
+void engine_worker::perform(act::read_journal& what)
+{
+    slots_.at(what.slot).journal_next = 1;
+    read_journal_on(what.slot);
+}
+
+std::string engine_worker::as_replayed(std::uint32_t slot, std::string payload)
+{
+    auto batch = journal::decode(payload);
+    if (!env_.is(mutation::hash_ignored) || !batch)
+        return payload;
+    auto changed = journal::encode_head(batch->epoch, batch->owner, batch->number);
+    for (auto& next : batch->records) {
+        std::visit(
+            [&](auto& fields) {
+                if (const auto now_there = streams(slot).log.get(fields.call.sequence))
+                    fields.call.id_hash = hash_id(now_there->fields[0].value);
+            },
+            next);
+        journal::append_record(changed, next);
+    }
+    return changed;
+}
+
+void engine_worker::read_journal_on(std::uint32_t slot)
+{
+    deliver(env_.random.wait(20, 200), [this, slot] {
+        auto held = slots_.find(slot);
+        if (held == slots_.end() || held->second.journal_next == 0)
+            return;
+        const auto& journal = streams(slot).journal;
+        auto& next = held->second.journal_next;
+        for (int some = 0; some < 5; ++some) {
+            next = std::max(next, journal.first());
+            const auto message = journal.get(next);
+            if (!message)
+                break;
+            ++next;
+            if (next <= journal.last() && env_.is(mutation::replay_skips) && env_.random.below(10) == 0)
+                continue;
+            engine_.journal_message(slot, {message->sequence, {}, as_replayed(slot, message->payload)});
+        }
+        if (next <= journal.last())
+            read_journal_on(slot);
+    });
+}
+
+void engine_worker::perform(act::read_log& what)
+{
+    auto& held = slots_.at(what.slot);
+    held.journal_next = 0;
+    held.log_next = what.from;
+    read_log_on(what.slot);
+}
+
+void engine_worker::perform(act::pause_log& what)
+{
+    slots_.at(what.slot).log_paused = what.paused;
+    read_log_on(what.slot);
+}
+
+void engine_worker::log_grew(std::uint32_t partition)
+{
+    for (const auto& [slot, held] : slots_)
+        if (held.partition == partition)
+            read_log_on(slot);
+}
+
+// The reader connects again and finds that the log ends before what it has read: it goes on at the end that is there.
+void engine_worker::log_shrank(std::uint32_t partition)
+{
+    for (auto& [slot, held] : slots_)
+        if (held.partition == partition)
+            held.log_next = std::min(held.log_next, streams(slot).log.last() + 1);
+}
+
+void engine_worker::read_log_on(std::uint32_t slot)
+{
+    auto& held = slots_.at(slot);
+    const auto& log = streams(slot).log;
+    if (held.log_next == 0 || held.log_paused || held.log_busy || held.log_next > log.last())
+        return;
+    held.log_next = std::max(held.log_next, log.first());
+    std::vector<log_message> some;
+    while (some.size() < 4 && held.log_next <= log.last()) {
+        if (env_.is(mutation::log_skips) && env_.random.below(30) == 0)
+            ++held.log_next;
+        if (const auto message = log.get(held.log_next++))
+            some.push_back(*message);
+    }
+    held.log_busy = true;
+    deliver(env_.random.wait(20, 200), [this, slot, some = std::move(some)] {
+        auto at = slots_.find(slot);
+        if (at == slots_.end())
+            return;
+        at->second.log_busy = false;
+        for (const auto& message : some)
+            engine_.log_message(slot, message, now());
+        read_log_on(slot);
+    });
+}
+
+void engine_worker::perform(act::closed& what)
+{
+    env_.books.note("closed partition=", what.partition, " owner=", by(what.slot).owner, ' ' + what.reason);
+    if (what.final)
+        env_.books.fail("a partition was given up for good: " + what.reason);
+    slots_.erase(what.slot);
+    closed(what.partition);
+}
+
+// What it is told is the state at the time of sending.
+void engine_worker::tell(const std::string& function)
+{
+    const auto& known = env_.functions.at(function);
+    auto replicas = known.replicas;
+    for (auto& each : replicas)
+        each.max_inflight += env_.is(mutation::replica_overbooked) ? 1 : 0;
+    deliver(env_.random.wait(20, 2'000), [this, function, exists = known.exists, replicas = std::move(replicas)] {
+        const auto name = *parse_function_name(function);
+        engine_.set_exists(name, exists, now());
+        engine_.set_replicas(name, replicas);
+    });
+}
+
+}

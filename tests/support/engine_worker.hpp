@@ -1,0 +1,88 @@
+#pragma once
+#include "tests/support/engine_environment.hpp"
+
+#include <memory>
+
+namespace sluice::testing_support {
+
+// One incarnation of a queue worker: a core::shard, and what carries its actions out over the simulated server, replicas and receivers. Requests
+// arrive in the order they were sent; answers take their time. It may be paused, when everything that reaches it waits, and it may crash
+// between any two steps: then it is destroyed, and what it sent still arrives.
+class engine_worker : public std::enable_shared_from_this<engine_worker> {
+public:
+    engine_worker(environment& in, std::uint64_t number);
+
+    std::uint64_t number() const { return number_; }
+    const core::shard& engine() const { return engine_; }
+    // It has an ownership of the partition, or tries to get one.
+    bool has(std::uint32_t partition) const;
+    bool draining() const { return draining_; }
+
+    void open(std::uint32_t partition);
+    void close(std::uint32_t partition);
+    void pause(microseconds how_long) { paused_until_ = env_.clock.now() + how_long; }
+    void drain();
+    void set_clock(unix_ms wall_offset) { wall_offset_ = wall_offset; }
+
+    // The world tells.
+    void tell(const std::string& function);
+    void log_grew(std::uint32_t partition);
+    void log_shrank(std::uint32_t partition);
+
+    // Told to the world.
+    std::function<void()> crash;                         // it is to crash now
+    std::function<void(std::uint32_t partition)> closed; // an ownership is over
+
+private:
+    struct held_slot {
+        std::uint32_t partition = 0;
+        std::string owner;
+        std::uint64_t journal_next = 0; // 0: not read
+        std::uint64_t log_next = 0;
+        bool log_paused = false, log_busy = false;
+    };
+
+    instant now() const;
+    ledger::ownership by(std::uint32_t slot) const { return by_slot_.at(slot); }
+    environment::partition& streams(std::uint32_t slot) { return env_.partitions[by_slot_.at(slot).partition]; }
+    void receive(const std::function<void()>& what);
+    void deliver(microseconds wait, std::function<void()> what);
+    void request(std::function<void()> at_server);
+    void turn_soon(microseconds wait);
+    void turn();
+
+    void perform(core::act::ask_extents& what);
+    void perform(core::act::read_journal& what);
+    void perform(core::act::read_log& what);
+    void perform(core::act::pause_log& what);
+    void perform(core::act::append& what);
+    void perform(core::act::read_back& what);
+    void perform(core::act::ask_last& what);
+    void perform(core::act::fetch_call& what);
+    void perform(core::act::fetch_answer& what);
+    void perform(core::act::dispatch& what);
+    void perform(core::act::send_callback& what);
+    void perform(core::act::purge_log& what);
+    void perform(core::act::purge_journal& what);
+    void perform(core::act::closed& what);
+    void perform(core::act::settled&) {}
+    void perform(core::act::lookup& what) { tell(what.function.full()); }
+    void perform(core::act::warn& what) { env_.books.note("warn ", what.message); }
+
+    void read_journal_on(std::uint32_t slot);
+    void read_log_on(std::uint32_t slot);
+    std::string as_replayed(std::uint32_t slot, std::string payload);
+
+    environment& env_;
+    std::uint64_t number_;
+    core::shard engine_;
+    std::map<std::uint32_t, held_slot> slots_;
+    std::map<std::uint32_t, ledger::ownership> by_slot_; // the closed ones too
+    mono_time paused_until_{};
+    mono_time wire_free_{};
+    mono_time wake_at_ = mono_time::max();
+    unix_ms wall_offset_ = 0;
+    bool turn_posted_ = false, draining_ = false;
+};
+
+}

@@ -1,0 +1,313 @@
+#include "tests/support/engine_world.hpp"
+
+#include "core/layout.hpp"
+
+namespace sluice::testing_support {
+
+using namespace core;
+
+namespace {
+
+constexpr std::uint32_t partitions = 2;
+constexpr microseconds bad_times{1'500'000};
+constexpr microseconds rest_within{600'000'000};
+constexpr std::uint64_t events_max = 60'000;
+const std::array<std::string, 4> functions{"f1.s", "f2.s", "f3.s", "f4.s"};
+
+shard_options random_options(dice& random)
+{
+    shard_options made;
+    made.tenant_concurrency = 3;
+    made.inflight_max = 6;
+    made.retry = {4, milliseconds(20), milliseconds(100)};
+    made.missing_function_grace = milliseconds(300);
+    made.callbacks_max = 4;
+    made.tenant_callbacks = 2;
+    made.callback = {4, milliseconds(20), milliseconds(100)};
+    const std::array<std::uint64_t, 3> budgets{0, 400, 1'000'000};
+    made.body_bytes_budget = budgets[random.below(3)];
+    made.answer_bytes_budget = budgets[random.below(3)];
+    made.calls_max = random.below(2) ? 10 : 1'000;
+    made.partitions = {{.batch_bytes_max = 600,
+                        .pipeline_bytes = 100,
+                        .in_flight_max = 3,
+                        .resend_wait_min = milliseconds(5),
+                        .resend_wait_max = milliseconds(50)},
+                       5,
+                       200,
+                       milliseconds(50)};
+    return made;
+}
+
+ledger::limits limits_of(const shard_options& with)
+{
+    return {with.tenant_concurrency, with.inflight_max,  environment::replica_slots,
+            with.tenant_callbacks,   with.callbacks_max, with.retry.attempts_max};
+}
+
+}
+
+environment::environment(std::uint64_t seed, mutation how, bool trace)
+    : broken(how),
+      random(seed),
+      options(random_options(random)),
+      books(clock, limits_of(options), trace),
+      partitions(testing_support::partitions)
+{
+    options.tenant_concurrency += is(mutation::tenant_overbooked) ? 1 : 0;
+}
+
+engine_world::engine_world(std::uint64_t seed, mutation how, bool trace) : env_(seed, how, trace)
+{
+    for (const auto& name : functions)
+        change_function(name);
+    for (std::uint32_t p = 0; p < partitions; ++p)
+        preferred_.push_back(env_.random.below(2));
+    for (std::size_t where = 0; where < places_.size(); ++where)
+        start(where);
+}
+
+std::optional<std::string> engine_world::run()
+{
+    accept_calls();
+    misfortunes();
+    env_.clock.after(bad_times, [this] { calm_down(); });
+    const auto give_up = env_.clock.now() + rest_within;
+    mono_time rest_since = mono_time::max();
+    while (!env_.books.failure() && env_.clock.run_next()) {
+        retired_.clear();
+        if (env_.clock.now() > give_up || env_.clock.events() > events_max)
+            env_.books.fail("the world does not come to rest: " + std::to_string(env_.books.unsettled()) + " calls are not settled");
+        if (!env_.calm)
+            continue;
+        if (!at_rest())
+            rest_since = mono_time::max();
+        else if (rest_since == mono_time::max())
+            rest_since = env_.clock.now();
+        else if (env_.clock.now() > rest_since + std::chrono::seconds(1))
+            break;
+    }
+    if (!env_.books.failure())
+        check_rest();
+    return env_.books.failure();
+}
+
+// ---- workers
+
+void engine_world::start(std::size_t where)
+{
+    auto& here = places_[where];
+    here.worker = std::make_shared<engine_worker>(env_, ++incarnations_);
+    here.worker->set_clock(static_cast<unix_ms>(env_.random.below(20'000)) - 10'000);
+    here.worker->crash = [this, where] { crash(where); };
+    here.worker->closed = [this, where](std::uint32_t partition) { reopen(where, partition); };
+    for (std::uint32_t p = 0; p < partitions; ++p)
+        if (preferred_[p] == where)
+            here.worker->open(p);
+}
+
+void engine_world::crash(std::size_t where)
+{
+    auto& here = places_[where];
+    if (!here.worker)
+        return;
+    env_.books.note("crash worker=", here.worker->number());
+    env_.books.worker_gone(here.worker->number());
+    retired_.push_back(std::move(here.worker)); // it may be in the middle of its turn
+    here.worker = nullptr;
+    env_.clock.after(env_.random.wait(1'000, 200'000), [this, where] {
+        if (!places_[where].worker)
+            start(where);
+    });
+}
+
+void engine_world::reopen(std::size_t where, std::uint32_t partition)
+{
+    const auto number = places_[where].worker->number();
+    env_.clock.after(env_.random.wait(10'000, 100'000), [this, where, partition, number] {
+        const auto& worker = places_[where].worker;
+        if (worker && worker->number() == number && preferred_[partition] == where && !worker->has(partition) && !worker->draining())
+            worker->open(partition);
+    });
+}
+
+void engine_world::move(std::uint32_t partition, bool tell_the_old_one)
+{
+    const auto from = preferred_[partition], to = 1 - from;
+    preferred_[partition] = to;
+    if (tell_the_old_one && places_[from].worker)
+        places_[from].worker->close(partition);
+    if (const auto& next = places_[to].worker; next && !next->has(partition) && !next->draining())
+        next->open(partition);
+}
+
+// An orderly stop: what runs is finished, and when all is on record the next one starts.
+void engine_world::hand_over(std::size_t where)
+{
+    const auto& leaving = places_[where].worker;
+    if (!leaving || leaving->draining())
+        return;
+    env_.books.note("drain worker=", leaving->number());
+    leaving->drain();
+    env_.clock.after(env_.random.wait(100'000, 700'000), [this, where, number = leaving->number()] {
+        if (const auto& worker = places_[where].worker; worker && worker->number() == number)
+            crash(where);
+    });
+}
+
+// ---- what comes in, and what goes wrong
+
+void engine_world::accept_calls()
+{
+    if (calls_ == 30 || env_.calm)
+        return;
+    accept();
+    env_.clock.after(env_.random.wait(0, 70'000), [this] { accept_calls(); });
+}
+
+void engine_world::accept()
+{
+    const auto number = ++calls_;
+    ledger::accepted_call call{"id-" + std::to_string(number), "tenant-" + std::to_string(env_.random.below(4)), "",
+                               env_.random.below(20) == 0};
+    const auto partition = partition_of(call.tenant, partitions);
+    headers fields{{"Nats-Msg-Id", call.id}};
+    if (!call.unreadable)
+        fields.push_back({"Sluice-Call", "1 " + call.tenant + ' ' + functions[env_.random.below(functions.size())] + " 1790000000000"});
+    if (!call.unreadable && env_.random.below(3) != 0) {
+        call.callback = "http://receiver/" + call.id;
+        fields.push_back({"Sluice-Callback", call.callback});
+    }
+    auto& log = env_.partitions[partition].log;
+    log.append(call.id, fields, "POST / HTTP/1.1\r\nX-Call-Id: " + call.id + "\r\n\r\n" + std::string(env_.random.below(150), 'b'), {});
+    env_.books.accepted(partition, log.last(), call);
+    for (const auto& each : places_)
+        if (each.worker)
+            each.worker->log_grew(partition);
+}
+
+void engine_world::misfortunes()
+{
+    if (env_.calm)
+        return;
+    env_.clock.after(env_.random.wait(0, 300'000), [this] {
+        if (!env_.calm)
+            misfortune();
+        misfortunes();
+    });
+}
+
+void engine_world::misfortune()
+{
+    auto& random = env_.random;
+    const auto where = random.below(places_.size());
+    const auto partition = static_cast<std::uint32_t>(random.below(partitions));
+    const auto& worker = places_[where].worker;
+    switch (random.below(11)) {
+    case 0:
+    case 1: return crash(where);
+    case 2: // paused, and meanwhile followed
+        if (worker)
+            worker->pause(random.wait(1'000, 600'000));
+        return move(partition, false);
+    case 3: return move(partition, false);
+    case 4: return move(partition, true);
+    case 5: return env_.partitions[partition].journal.forget_ids();
+    case 6: return lose_tail(partition);
+    case 7:
+    case 8: return change_function(functions[random.below(functions.size())]);
+    case 9:
+        if (worker)
+            worker->set_clock(static_cast<unix_ms>(random.below(2'000'000)) - 1'000'000);
+        return;
+    case 10: return hand_over(where);
+    }
+}
+
+void engine_world::lose_tail(std::uint32_t partition)
+{
+    auto& log = env_.partitions[partition].log;
+    log.lose_tail(env_.random.below(4));
+    env_.books.tail_lost(partition, log.last());
+    for (const auto& each : places_)
+        if (each.worker)
+            each.worker->log_shrank(partition);
+}
+
+void engine_world::change_function(const std::string& name)
+{
+    auto& function = env_.functions[name];
+    function.exists = env_.calm || env_.random.below(5) != 0;
+    function.replicas.clear();
+    for (auto left = env_.calm ? 2 : env_.random.below(3); left > 0 && function.exists; --left)
+        function.replicas.push_back(
+            {"r" + std::to_string(++replicas_), "127.0.0.1", 1, environment::replica_slots, "", env_.calm || env_.random.below(5) != 0});
+    for (const auto& each : places_)
+        if (each.worker)
+            each.worker->tell(name);
+}
+
+// ---- rest
+
+void engine_world::calm_down()
+{
+    env_.calm = true;
+    env_.books.note("calm");
+    for (const auto& name : functions)
+        change_function(name);
+    for (std::size_t where = 0; where < places_.size(); ++where) {
+        const auto& worker = places_[where].worker;
+        if (!worker)
+            continue;
+        if (worker->draining()) {
+            crash(where);
+            continue;
+        }
+        worker->pause(microseconds(0));
+        for (std::uint32_t p = 0; p < partitions; ++p)
+            if (preferred_[p] != where)
+                worker->close(p);
+            else if (!worker->has(p))
+                worker->open(p);
+    }
+}
+
+bool engine_world::at_rest() const
+{
+    std::size_t owned = 0;
+    for (const auto& each : places_) {
+        if (!each.worker || !each.worker->engine().quiet())
+            return false;
+        owned += each.worker->engine().count().partitions_owned;
+    }
+    return env_.books.unsettled() == 0 && owned == partitions;
+}
+
+void engine_world::check_rest()
+{
+    if (!at_rest())
+        env_.books.fail("nothing happens any more, and " + std::to_string(env_.books.unsettled()) + " calls are not settled");
+    env_.books.check_end();
+    for (const auto& each : places_) {
+        if (!each.worker)
+            continue;
+        const auto left = each.worker->engine().count();
+        if (left.live + left.waiting + left.running + left.callbacks_waiting + left.callbacks_running + left.body_bytes != 0)
+            env_.books.fail("a worker at rest holds on to something: live=" + std::to_string(left.live)
+                            + " waiting=" + std::to_string(left.waiting) + " running=" + std::to_string(left.running)
+                            + " body_bytes=" + std::to_string(left.body_bytes));
+    }
+    // Whoever takes over now finds nothing to do, in what purging has left of log and journal.
+    for (std::uint32_t p = 0; p < partitions; ++p) {
+        const auto& [log, journal] = env_.partitions[p];
+        replay read;
+        for (auto at = journal.first(); at <= journal.last(); ++at)
+            if (!read.add(at, journal.get(at)->payload))
+                env_.books.fail("the journal cannot be read");
+        for (auto at = log.first(); at <= log.last(); ++at)
+            if (const auto* word = read.find({at, hash_id(log.get(at)->fields[0].value)}); !word || word->last != replay::word::settled)
+                env_.books.fail("the journal that is left does not settle what is left of the log");
+    }
+}
+
+}
