@@ -48,7 +48,9 @@ def parse_arguments():
     parser.add_argument("--max-inflight", type=int, default=256, help="what the functions declare (256)")
     parser.add_argument("--only", default=",".join(MEASURES), help="comma list of " + ", ".join(MEASURES))
     parser.add_argument("--deadline", type=int, default=120, help="seconds that one run may take (120)")
-    parser.add_argument("--profile", metavar="FOLDER", help="one more callback run under perf; folded stacks are written there")
+    parser.add_argument("--profile", metavar="FOLDER", help="one more run under perf; folded stacks are written there")
+    parser.add_argument("--profile-of", choices=MEASURES[2:], default="callback", help="which (callback)")
+    parser.add_argument("--profile-stacks", choices=("fp", "dwarf"), default="dwarf", help="how stacks are unwound (dwarf)")
     parser.add_argument("--binary", default=os.path.join(root, "build/release/sluice"))
     parser.add_argument("--tools", help="folder of bench_load and bench_responder (bench/ beside the binary)")
     parser.add_argument("--up-option", action="append", default=[], metavar="'--KEY VALUE'", help="passed on to sluice up")
@@ -189,12 +191,12 @@ class Bench:
         before = self.sluice.snapshot()
         sent = self.load("bench", calls, 8, calls // 50 + self.options.deadline, ["--interval-us", "20000", "--sends", "1"])
         wait_for(lambda: product.counts(self.function.control_port)["distinct"] >= calls, self.options.deadline, "the last idle call")
-        cpu = sum(self.sluice.snapshot().cpu_since(before).values())
+        by_role = {role: cpu * 1e6 / calls for role, cpu in self.sluice.snapshot().cpu_since(before).items()}
         times = sorted((start - send) / 1e6 for start, send in zip(product.starts(self.function.control_port), sent["sends_ns"]))
         return {"idle_start_p50_ms": times[len(times) // 2], "idle_start_p99_ms": times[int(len(times) * 0.99)],
                 "idle_start_max_ms": times[-1],
                 "idle_accept_p50_ms": sent["p50_ms"], "idle_accept_p99_ms": sent["p99_ms"], "idle_late": sent["late"],
-                "idle_cpu_us_per_call": cpu * 1e6 / calls}
+                "idle_cpu_us_per_call": sum(by_role.values()), **{f"idle_cpu_us_per_call {role}": cpu for role, cpu in by_role.items()}}
 
     def rss(self):
         before = self.sluice.snapshot()
@@ -231,18 +233,19 @@ class Bench:
         return first, rounds
 
     def profile(self):
-        """(rps under perf, summary)."""
+        """What summarise() says of one more run, or None where perf does not work."""
         refused = perf_profile.why_not()
         if refused:
             print(f"no profile: {refused}")
             return None
         os.makedirs(self.options.profile, exist_ok=True)
         roles = self.sluice.snapshot().role
-        recording = self.keep(perf_profile.Recording(list(roles), self.folder))
+        recording = self.keep(perf_profile.Recording(list(roles), self.folder, self.options.profile_stacks))
         wait_for(lambda: os.path.exists(recording.path), 10, "perf to start")
-        found = self.closed_loop("bench", self.function.control_port, callback=True)
+        found = getattr(self, self.options.profile_of)()
         recording.stop()
-        print(f"\nprofile of a callback run ({found['rps']:.0f} calls/s under perf); folded stacks in {self.options.profile}")
+        key, value = next(iter(found.items()))
+        print(f"\nprofile of {self.options.profile_of} ({key}={value:.4g} under perf); folded stacks in {self.options.profile}")
         result = perf_profile.summarise(recording.samples(), roles, self.options.profile)
         perf_profile.print_summary(result)
         return result

@@ -28,10 +28,11 @@ def why_not():
 class Recording:
     """perf record of some processes, from the constructor to stop()."""
 
-    def __init__(self, pids, folder):
+    def __init__(self, pids, folder, stacks):
         self.path = os.path.join(folder, "perf.data")
         # cpu-clock: virtual machines often have no hardware counters.
-        command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(FREQUENCY_HZ), "-g", "-o", self.path]
+        command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(FREQUENCY_HZ), "-o", self.path]
+        command += ["--call-graph", "dwarf,16384" if stacks == "dwarf" else "fp"]
         command += ["-p", ",".join(map(str, pids))]
         self.process = start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -82,7 +83,7 @@ def entry_point(frames):
 
 
 def summarise(samples, role_of, folded_folder):
-    """By role: {samples, kernel_share, modules, system_calls, symbols}; folded stacks as ROLE.folded for flame graphs."""
+    """By role: {samples, modules, system_calls, symbols, inclusive}, as shares of its samples; folded stacks as ROLE.folded for flame graphs."""
     folded, result = collections.defaultdict(collections.Counter), {}
     tables = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
     for pid, frames in samples:
@@ -94,6 +95,8 @@ def summarise(samples, role_of, folded_folder):
         table = tables[role]
         table["symbols"][f"{name} [{module.strip('[]').split('.so')[0]}]"] += 1
         table["modules"][module] += 1
+        # Each function of ours once a sample, wherever it stands in the stack: what it costs with all that it calls.
+        table["inclusive"].update({name for name, where in frames if where == "sluice" and "sluice::" in name})
         if "kernel" in module:
             table["system_calls"][entry_point(frames)] += 1
     for role, table in tables.items():
@@ -110,6 +113,7 @@ def summarise(samples, role_of, folded_folder):
             "modules": shares(table["modules"], 8),
             "system_calls": shares(table["system_calls"], 8),
             "symbols": shares(table["symbols"], 25),
+            "inclusive": shares(table["inclusive"], 40),
         }
     return result
 
@@ -117,7 +121,7 @@ def summarise(samples, role_of, folded_folder):
 def print_summary(result):
     for role, found in sorted(result.items(), key=lambda item: -item[1]["samples"]):
         print(f"\n{role}: {found['samples']} samples of {1000 / FREQUENCY_HZ:.1f} ms")
-        for title in ("modules", "system_calls", "symbols"):
+        for title in ("modules", "system_calls", "symbols", "inclusive"):
             print(f"  {title.replace('_', ' ')}:")
             for name, share in found[title].items():
                 print(f"    {share * 100:5.1f} %  {name[:110]}")

@@ -113,7 +113,10 @@ def _role(pid):
     words = _arguments(pid)
     if not words:
         return None
-    program = os.path.basename(words[0])
+    try:
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:  # another user's, or undumpable
+        program = os.path.basename(words[0])
     if program == "sluice":
         return next((word for word in words[1:] if not word.startswith("-")), "sluice")
     return program

@@ -10,7 +10,8 @@ BENCHES = {"async": "throughput, latency, memory and CPU of asynchronous calls, 
 
 def usage():
     lines = [f"  {name:10} {what}" for name, what in BENCHES.items()]
-    return "Usage: ./x bench NAME [ARG]...   (--help: its arguments; --json FILE: every bench writes its figures there)\n" + "\n".join(lines)
+    head = "Usage: ./x bench NAME [ARG]...   (--help: its arguments; --json FILE: every bench writes its figures there)"
+    return "\n".join([head] + lines)
 
 
 def main():
