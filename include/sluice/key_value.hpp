@@ -29,8 +29,9 @@ public:
     // Only if the key's last revision is this one.
     virtual void update(std::string key, std::string value, std::uint64_t revision, std::function<void(result<std::uint64_t>)> done) = 0;
     virtual void erase(std::string key, std::function<void(result<void>)> done) = 0;
-    // First the last entry of each key, then on_current once, then every change in order. After a reconnect the missed changes
-    // come, each key's newest at least; on_current is not repeated. Destroying the watcher ends it.
+    // First the last entry of each key, then on_current once, then the changes in order; of a key that changes in quick succession the
+    // newest at least (a bucket keeps one entry a key). After a reconnect the missed changes come likewise, and perhaps known ones again;
+    // on_current is not repeated. Destroying the watcher ends it.
     virtual std::unique_ptr<watcher> watch(std::function<void(kv_entry)> on_entry, std::function<void()> on_current) = 0;
 };
 

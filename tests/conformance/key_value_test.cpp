@@ -150,14 +150,10 @@ TEST_P(key_value_test, a_watcher_of_an_empty_bucket_is_current_at_once)
 
 TEST_P(key_value_test, a_watcher_sees_the_last_of_each_key_then_every_change_in_order)
 {
-    for (int i = 0; i < 600; ++i) {
-        bool done = false;
-        bucket_->put("key" + std::to_string(i % 200), std::to_string(i), [&](const revision_result&) { done = true; });
-        if (i % 100 == 99) {
-            ASSERT_TRUE(loop_until(on_, [&] { return done; }));
-        } else
-            on_.poll();
-    }
+    int stored = 0;
+    for (int i = 0; i < 600; ++i)
+        bucket_->put("key" + std::to_string(i % 200), std::to_string(i), [&](const revision_result& result) { stored += result ? 1 : 0; });
+    ASSERT_TRUE(loop_until(on_, [&] { return stored == 600; }));
     erase("key7");
     seen all;
     const auto watcher = all.watch(*bucket_);
@@ -176,13 +172,19 @@ TEST_P(key_value_test, a_watcher_sees_the_last_of_each_key_then_every_change_in_
 
     ASSERT_TRUE(put("key5", "new"));
     erase("key6");
-    ASSERT_TRUE(put("key5", "newer"));
+    ASSERT_TRUE(put("key8", "newer"));
     ASSERT_TRUE(loop_until(on_, [&] { return all.entries.size() == 203; }));
     EXPECT_EQ(all.entries[200].value, "new");
     EXPECT_EQ(all.entries[201].key, "key6");
     EXPECT_TRUE(all.entries[201].erased);
     EXPECT_EQ(all.entries[201].value, "");
     EXPECT_EQ(all.entries[202].value, "newer");
+
+    for (int i = 0; i < 20; ++i)
+        bucket_->put("key9", std::to_string(i), [](const revision_result&) {});
+    ASSERT_TRUE(loop_until(on_, [&] { return all.entries.back().value == "19"; }));
+    EXPECT_TRUE(
+        std::is_sorted(all.entries.begin(), all.entries.end(), [](const auto& a, const auto& b) { return a.revision < b.revision; }));
     EXPECT_EQ(all.current, 1);
 }
 
