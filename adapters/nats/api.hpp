@@ -9,7 +9,8 @@
 #include <string_view>
 #include <vector>
 
-// The texts of JetStream's API (docs.nats.io, "JetStream wire API reference"): requests made, answers read, errors translated to ours, once.
+// The texts of JetStream's API (docs.nats.io, "JetStream wire API reference"): requests made, answers read, errors translated to
+// ours, once.
 // Pure. Internal to adapters/nats.
 namespace sluice::nats::api {
 

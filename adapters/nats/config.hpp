@@ -20,7 +20,8 @@ struct config {
 // Keys nats_url, nats_user, nats_password_file, nats_credentials_file, nats_ca_file, nats_cert_file, nats_key_file.
 void add_to(sluice::config::table& table, config& into);
 
-// Reads the password file; throws sluice::config::error naming the key when it cannot be read. `name` is what the server's monitoring shows.
+// Reads the password file; throws sluice::config::error naming the key when it cannot be read. `name` is what the server's
+// monitoring shows.
 connection_options to_options(const config& from, const std::string& name);
 
 }

@@ -5,7 +5,8 @@
 // What a NATS server says of itself before anything else (INFO), which nats.c 3.4.1 keeps to itself. Internal to adapters/nats.
 namespace sluice::nats {
 
-// The version that the server at this URL ("nats://host:port") announces, over a connection of its own; empty when it cannot be had. Blocks,
+// The version that the server at this URL ("nats://host:port") announces, over a connection of its own; empty when it cannot be
+// had. Blocks,
 // at most for the deadline and a name's resolution.
 std::string announced_version(const std::string& url, std::chrono::milliseconds deadline);
 

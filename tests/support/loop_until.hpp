@@ -49,7 +49,8 @@ inline bool loop_runs_dry(loop& on, std::chrono::steady_clock::duration deadline
     return true;
 }
 
-// Starts something that answers once through a callback and runs the loop until it has: `wait_for<T>(loop, [&](auto done) { log.info(done); })`.
+// Starts something that answers once through a callback and runs the loop until it has: `wait_for<T>(loop, [&](auto done) {
+// log.info(done); })`.
 // Nothing when the deadline passes first.
 template <class T, class Start> std::optional<T> wait_for(loop& on, Start start, std::chrono::steady_clock::duration deadline = generous)
 {

@@ -3,7 +3,8 @@
 #include <memory>
 #include <string>
 
-// A real nats-server with JetStream on loopback, for tests: its store is a temporary folder, its port is reserved for as long as this object
+// A real nats-server with JetStream on loopback, for tests: its store is a temporary folder, its port is reserved for as long as
+// this object
 // lives, so that a server that was killed comes back on the same port with the same store. The process ends with the test, whatever
 // happens to it. Every function blocks until what it says is true; failures throw std::runtime_error with the end of the server's log.
 namespace sluice::test {
