@@ -36,7 +36,7 @@ worker::worker(loop& on, nats::connection& store, const options& with, logger& l
       meters_(std::string(wire::default_queue)),
       calls_(on, {options_.call_deadline, options_.answer_bytes_max}),
       callbacks_(on, with.callback_allow, {with.callback_deadline, with.callback_ca_file}),
-      status_([this] { return runner_ ? meters_.text(runner_->shard()) : std::string(); }, [this] { return illness(); }),
+      pages_([this](const http_request& asked) { return page(asked); }),
       drain_deadline_(on),
       drain_poll_(on)
 {}
@@ -73,7 +73,7 @@ void worker::serve_status()
     http::server_options at;
     at.host = where.host;
     at.port = where.port;
-    server_.emplace(loop_, at, status_);
+    server_.emplace(loop_, at, pages_);
 }
 
 void worker::open_bucket(std::string_view name, std::unique_ptr<key_value> worker::*into)
@@ -144,6 +144,22 @@ void worker::run_shard()
         else
             process::write_ready_file(options_.ready_file, "", 0);
     });
+}
+
+http_response worker::page(const http_request& asked)
+{
+    const auto plain = [](unsigned status, std::string body) {
+        return http_response{status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(body)};
+    };
+    if (asked.method != "GET" && asked.method != "HEAD")
+        return plain(405, "only GET\n");
+    if (asked.path() == "/metrics")
+        return {
+            200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, runner_ ? meters_.text(runner_->shard()) : std::string()};
+    if (asked.path() != "/healthz")
+        return plain(404, "not found\n");
+    const auto ill = illness();
+    return ill.empty() ? plain(200, "OK\n") : plain(503, ill + '\n');
 }
 
 std::string worker::illness() const

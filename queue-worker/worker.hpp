@@ -1,10 +1,10 @@
 #pragma once
 #include "adapters/http/server.hpp"
+#include "adapters/http/text_service.hpp"
 #include "adapters/nats/connection.hpp"
 #include "core/directory.hpp"
 #include "queue-worker/queue_worker.hpp"
 #include "queue-worker/shard_runner.hpp"
-#include "queue-worker/status_service.hpp"
 
 #include <memory>
 #include <optional>
@@ -35,6 +35,7 @@ private:
     void run_shard();
     core::shard_options shard_options() const;
     void serve_status();
+    http_response page(const http_request& asked);
     std::string illness() const;
     void fail(std::string why);
     void close_when_quiet();
@@ -54,7 +55,7 @@ private:
     std::vector<shard_runner::partition_ports> opening_;
     std::optional<core::directory> functions_;
     std::optional<shard_runner> runner_;
-    status_service status_;
+    http::text_service pages_;
     std::optional<http::server> server_;
     timer drain_deadline_;
     timer drain_poll_;
