@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import sys
 import tempfile
@@ -33,6 +34,7 @@ RATIOS = {  # name: (ours, the limit's)
     "idle_start_p99_ratio": ("idle_start_p99_ms", "limit_c1_p99_ms"),
 }
 BODY_BYTES = 256
+QUIET_LOAD = 0.5  # load average below which nothing else is taken to run
 WATCHDOG_FUNCTION = "bench-watchdog"
 
 
@@ -314,6 +316,10 @@ def end_all(bench):
 def run_bench(options, folder):
     """The result, and why it is not to be trusted: empty when all went well."""
     result, problems = about(folder), []
+    result["quiet"] = result["machine"]["load_before"] < QUIET_LOAD
+    if not result["quiet"]:
+        print(f"bench: load {result['machine']['load_before']} before the start: other work slows the limit's two processes more than "
+              "our many, so ratios come out too high", file=sys.stderr)
     bench = Bench(options, folder)
     try:
         measure(bench, options, result)
@@ -325,8 +331,29 @@ def run_bench(options, folder):
     return result, problems
 
 
+def only_bench():
+    """Held while the bench runs: two at once would falsify each other. An abstract socket, so that nothing is left behind."""
+    one = socket.socket(socket.AF_UNIX)
+    try:
+        one.bind("\0sluice-bench")
+    except OSError as error:
+        one.close()
+        raise BenchError("another bench runs on this machine; wait until it has ended") from error
+    return one
+
+
 def main():
     options = parse_arguments()
+    try:
+        alone = only_bench()
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    with alone:
+        return run_alone(options)
+
+
+def run_alone(options):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="sluice-bench-", dir=options.folder)
     os.chmod(folder, 0o755)  # a function's unprivileged user reads its program here; the state folder below is 0700

@@ -46,8 +46,8 @@ class Recording:
 
     def samples(self):
         """(pid, frames from the innermost out), one for each sample."""
-        text = subprocess.run(["perf", "script", "-i", self.path, "-F", "pid,ip,sym,dso"], capture_output=True, text=True, errors="replace",
-                              timeout=300).stdout
+        text = subprocess.run(["perf", "script", "--no-inline", "-i", self.path, "-F", "pid,ip,sym,dso"], capture_output=True, text=True,
+                              errors="replace", timeout=300).stdout
         pid, frames = None, []
         for line in text.splitlines() + [""]:
             if not line.strip():
@@ -83,7 +83,7 @@ def entry_point(frames):
 
 
 def summarise(samples, role_of, folded_folder):
-    """By role: {samples, modules, system_calls, symbols, inclusive}, as shares of its samples; folded stacks as ROLE.folded for flame graphs."""
+    """By role: {samples, modules, system_calls, symbols, inclusive}, as shares of its samples. Folded stacks go to ROLE.folded."""
     folded, result = collections.defaultdict(collections.Counter), {}
     tables = collections.defaultdict(lambda: collections.defaultdict(collections.Counter))
     for pid, frames in samples:
