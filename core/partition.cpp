@@ -108,7 +108,7 @@ void partition::pump(instant now, std::vector<journal_writer::stored>& stored, s
         return;
     for (auto& next : writer_->actions(now.mono)) {
         if (auto* done = std::get_if<journal_writer::stored>(&next)) {
-            journal_extents_.push_back({done->sequence, highest_call(done->records)});
+            journal_extents_.push_back({done->sequence, highest_call(done->records), false});
             if (phase_ == phase::claiming) {
                 phase_ = phase::owning;
                 out.push_back(act::read_log{slot_, read_ + 1});
@@ -151,14 +151,16 @@ void partition::log_purged(std::uint64_t below, bool done, std::vector<action>& 
     if (!done || phase_ != phase::owning)
         return;
     mark_->purged(below);
-    // A journal message goes only after every call that it speaks of has gone from the log; the last one stays, for its epoch.
-    std::uint64_t purge = 0;
-    while (journal_extents_.size() > 1 && journal_extents_.front().highest_call < below) {
-        journal_extents_.pop_front();
-        purge = journal_extents_.front().journal_sequence;
-    }
-    if (purge > 0)
-        out.push_back(act::purge_journal{slot_, purge});
+    // A journal message goes only after every call that it speaks of has gone from the log. The last one stays, for its epoch; and a void one is
+    // never the first: without the epoch before it, it would count.
+    std::size_t gone = 0;
+    for (std::size_t i = 0; i + 1 < journal_extents_.size() && journal_extents_[i].highest_call < below; ++i)
+        if (!journal_extents_[i + 1].is_void)
+            gone = i + 1;
+    if (gone == 0)
+        return;
+    journal_extents_.erase(journal_extents_.begin(), journal_extents_.begin() + static_cast<std::ptrdiff_t>(gone));
+    out.push_back(act::purge_journal{slot_, journal_extents_.front().journal_sequence});
 }
 
 std::uint64_t partition::purge_target() const

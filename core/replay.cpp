@@ -31,7 +31,7 @@ boost::system::result<void, journal::decode_error> replay::add(std::uint64_t jou
     if (!batch)
         return batch.error();
     auto highest = core::highest_call(batch->records);
-    extents_.push_back({journal_sequence, highest});
+    extents_.push_back({journal_sequence, highest, batch->epoch < epoch_});
     if (batch->epoch < epoch_)
         return {};
     epoch_ = batch->epoch;

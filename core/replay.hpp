@@ -36,6 +36,7 @@ public:
     struct extent {
         std::uint64_t journal_sequence = 0;
         std::uint64_t highest_call = 0;
+        bool is_void = false;
     };
     const std::vector<extent>& extents() const noexcept { return extents_; }
 

@@ -75,6 +75,8 @@ TEST(replay_test, extents_speak_of_every_message_the_void_ones_too)
     EXPECT_EQ(read.extents()[1].highest_call, 8u);
     EXPECT_EQ(read.extents()[2].journal_sequence, 7u);
     EXPECT_EQ(read.extents()[2].highest_call, 30u);
+    EXPECT_FALSE(read.extents()[1].is_void);
+    EXPECT_TRUE(read.extents()[2].is_void);
 }
 
 TEST(replay_test, what_cannot_be_read_stops_it)

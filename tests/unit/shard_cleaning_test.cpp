@@ -139,3 +139,27 @@ TEST_F(shard_cleaning_test, a_step_is_bounded)
     }
     EXPECT_EQ(before, 11u);
 }
+
+TEST_F(shard_cleaning_test, a_void_record_stays_void_when_the_journal_before_it_is_purged)
+{
+    // A former owner's pipelined append fits exactly behind the next one's first record.
+    const auto append = [this](std::uint64_t epoch, std::uint64_t number, std::vector<journal::record> records) {
+        auto payload = journal::encode_head(epoch, "owner " + std::to_string(epoch), number);
+        for (const auto& next : records)
+            journal::append_record(payload, next);
+        store.journal.append({0, {}, payload});
+    };
+    append(1, 0, {});
+    append(2, 0, {});
+    append(1, 7, {journal::settled{{9, hash_id("8")}, journal::settled::how_kind::done, 1, 200}});
+    driven_shard owner(store, options);
+    own(owner);
+    ASSERT_EQ(owner.dispatched.size(), 10u);
+    answer(owner, {0, 1, 2, 3, 4, 5, 6, 7});
+    clean(owner);
+    EXPECT_GT(store.log.first, 1u);
+    EXPECT_EQ(store.journal.first, 2u);
+    driven_shard next(store, options);
+    next.own("next");
+    EXPECT_EQ(next.engine.count().live, 2u);
+}
