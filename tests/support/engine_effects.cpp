@@ -98,11 +98,11 @@ void engine_worker::perform(act::fetch_answer& what)
 void engine_worker::perform(act::purge_log& what)
 {
     auto below = what.below + (env_.is(mutation::log_purged_too_far) ? 1 : 0);
-    request([this, me = weak_from_this(), &env = env_, what, below, partition = by(what.slot).partition, &log = streams(what.slot).log] {
-        // The store refuses to purge beyond its end: a log that has lost its tail keeps what came after it.
-        const bool done = below <= log.last() + 1 && !env.fault(100);
+    request([this, me = weak_from_this(), &env = env_, what, below, of = by(what.slot), &log = streams(what.slot).log] {
+        // A log that has lost its tail is not purged by an owner from before: what is there now is not what that one settled.
+        const bool done = below <= log.last() + 1 && of.log_losses == log.losses() && !env.fault(100);
         if (done) {
-            env.books.log_purged(partition, below, log.last());
+            env.books.log_purged(of.partition, below, log.last());
             log.purge_below(below);
         }
         const bool told = done && !env.fault(100);

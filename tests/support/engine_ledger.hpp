@@ -23,7 +23,8 @@ public:
     struct ownership {
         std::uint64_t worker = 0;
         std::uint32_t partition = 0;
-        std::string owner; // as the journal names it
+        std::string owner;            // as the journal names it
+        std::uint64_t log_losses = 0; // of the log, before it began
     };
     struct accepted_call {
         std::string id, tenant, callback;

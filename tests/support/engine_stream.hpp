@@ -36,8 +36,11 @@ public:
     }
     void purge_below(std::uint64_t sequence) { first_ = std::max(first_, std::min(sequence, last() + 1)); }
     void forget_ids() { ids_.clear(); }
+    // How often it has lost its tail.
+    std::uint64_t losses() const { return losses_; }
     void lose_tail(std::uint64_t count)
     {
+        ++losses_;
         count = std::min(count, last() + 1 - first_);
         messages_.resize(messages_.size() - count);
         std::erase_if(ids_, [this](const auto& entry) { return entry.second > last(); });
@@ -45,7 +48,7 @@ public:
 
 private:
     std::vector<log_message> messages_; // by sequence - 1; the purged ones stay, unreachable
-    std::uint64_t first_ = 1;
+    std::uint64_t first_ = 1, losses_ = 0;
     std::map<std::string, std::uint64_t> ids_;
 };
 

@@ -22,7 +22,7 @@ void engine_worker::open(std::uint32_t partition)
     const auto owner = "w" + std::to_string(number_) + '.' + std::to_string(by_slot_.size());
     const auto slot = engine_.open(partition, owner);
     slots_[slot] = {partition, owner, 0, 0, false, false};
-    by_slot_[slot] = {number_, partition, owner};
+    by_slot_[slot] = {number_, partition, owner, env_.partitions[partition].log.losses()};
     env_.books.note("open partition=", partition, " owner=", owner);
     turn_soon(microseconds(0));
 }
@@ -37,8 +37,7 @@ void engine_worker::close(std::uint32_t partition)
 
 void engine_worker::drain()
 {
-    draining_ = true;
-    engine_.drain();
+    drain_asked_ = true; // what was decided before is carried out
     turn_soon(microseconds(0));
 }
 
@@ -92,6 +91,10 @@ void engine_worker::turn()
         if (env_.fault(1))
             return crash();
         std::visit([this](auto& what) { perform(what); }, next);
+    }
+    if (std::exchange(drain_asked_, false)) {
+        draining_ = true;
+        engine_.drain();
     }
     if (const auto due = engine_.next_due(); due && *due < wake_at_) {
         wake_at_ = std::max(*due, env_.clock.now());
@@ -232,16 +235,16 @@ void engine_worker::perform(act::closed& what)
     closed(what.partition);
 }
 
-// What it is told is the state at the time of sending.
+// It learns in order: what it is told is the state when it hears of it.
 void engine_worker::tell(const std::string& function)
 {
-    const auto& known = env_.functions.at(function);
-    auto replicas = known.replicas;
-    for (auto& each : replicas)
-        each.max_inflight += env_.is(mutation::replica_overbooked) ? 1 : 0;
-    deliver(env_.random.wait(20, 2'000), [this, function, exists = known.exists, replicas = std::move(replicas)] {
+    deliver(env_.random.wait(20, 2'000), [this, function] {
+        const auto& known = env_.functions.at(function);
+        auto replicas = known.replicas;
+        for (auto& each : replicas)
+            each.max_inflight += env_.is(mutation::replica_overbooked) ? 1 : 0;
         const auto name = *parse_function_name(function);
-        engine_.set_exists(name, exists, now());
+        engine_.set_exists(name, known.exists, now());
         engine_.set_replicas(name, replicas);
     });
 }

@@ -16,7 +16,7 @@ public:
     const core::shard& engine() const { return engine_; }
     // It has an ownership of the partition, or tries to get one.
     bool has(std::uint32_t partition) const;
-    bool draining() const { return draining_; }
+    bool draining() const { return draining_ || drain_asked_; }
 
     void open(std::uint32_t partition);
     void close(std::uint32_t partition);
@@ -82,7 +82,7 @@ private:
     mono_time wire_free_{};
     mono_time wake_at_ = mono_time::max();
     unix_ms wall_offset_ = 0;
-    bool turn_posted_ = false, draining_ = false;
+    bool turn_posted_ = false, draining_ = false, drain_asked_ = false;
 };
 
 }
