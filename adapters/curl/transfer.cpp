@@ -221,7 +221,7 @@ outcome transfer::finish(CURLcode code)
 {
     ended_ = true;
     outcome result;
-    result.took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started_);
+    result.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_);
     result.kind = kind_of(code);
     if (code == CURLE_OK) {
         long status = 0;
@@ -243,7 +243,7 @@ outcome transfer::cancelled()
 {
     ended_ = true;
     outcome result;
-    result.took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started_);
+    result.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_);
     result.reason = "cancelled";
     return result;
 }

@@ -90,7 +90,7 @@ void client_core::settle_later(running_call call, outcome_kind kind, std::string
     outcome result;
     result.kind = kind;
     result.reason = std::move(reason);
-    result.took = std::chrono::duration_cast<milliseconds>(steady::now() - call.started);
+    result.took = std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - call.started);
     asio::post(context_, [self = shared_from_this(), id = call.id, done = std::move(call.done), result = std::move(result)]() mutable {
         if (self->destroyed_)
             return;

@@ -265,7 +265,7 @@ void client_connection::settle(outcome result, bool reusable)
 {
     const auto keep = shared_from_this();
     const auto now = client_core::steady::now();
-    result.took = std::chrono::duration_cast<milliseconds>(now - call_->started);
+    result.took = std::chrono::duration_cast<std::chrono::microseconds>(now - call_->started);
     const auto done = std::move(call_->done);
     core_->free_slot(call_->id);
     call_.reset();
