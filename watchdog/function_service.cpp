@@ -2,7 +2,8 @@
 
 #include "sluice/wire.hpp"
 
-#include <cstdio>
+#include <string>
+#include <vector>
 
 namespace sluice::watchdog {
 
@@ -22,11 +23,13 @@ bool same_secret(std::string_view given, std::string_view expected) noexcept
     return difference == 0;
 }
 
-std::string seconds_text(std::chrono::duration<double> took)
+// With six decimals, as OpenFaaS writes it; whole numbers, because formatting a double showed in profiles of the hot path.
+std::string seconds_text(std::chrono::steady_clock::duration took)
 {
-    char text[32];
-    const int length = std::snprintf(text, sizeof text, "%.6f", took.count());
-    return {text, static_cast<std::size_t>(length)};
+    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
+    std::string decimals = std::to_string(micros % 1'000'000);
+    decimals.insert(0, 6 - decimals.size(), '0');
+    return std::to_string(micros / 1'000'000) + '.' + decimals;
 }
 
 // Methods come from the caller: those that are none of HTTP's own share one label.
@@ -103,7 +106,7 @@ void function_service::finish(executor::call_id id, http_response response)
     const auto at = calls_.find(id);
     const auto ended = std::move(at->second);
     calls_.erase(at);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - ended.started;
+    const auto took = std::chrono::steady_clock::now() - ended.started;
     if (meters_) {
         in_flight_.set(static_cast<double>(calls_.size()));
         measure(response.status, ended.call->request().method, took);
