@@ -58,6 +58,8 @@ void ledger::dispatched(const ownership& by, const act::dispatch& what)
         return fail("a call was dispatched that nobody accepted");
     if (current(by) && (call->on_record || call->settled))
         fail("the owner dispatched a call whose outcome is on record");
+    if (current(by) && what.attempt <= call->attempts_on_record)
+        fail("an attempt that is on record was forgotten");
     auto& mine = call->owners[by.owner];
     if (std::exchange(mine.running, true))
         fail("a call was dispatched twice at once by one owner");
@@ -156,10 +158,12 @@ void ledger::journal_stored(std::uint32_t partition, std::uint64_t sequence, con
 void ledger::stored(std::uint32_t partition, const journal::retry_scheduled& what)
 {
     note("  retry sequence=", what.call.sequence, " attempts=", what.attempts);
-    if (auto* call = find(partition, what.call); !call)
-        fail("a retry is on record of a call that nobody accepted");
-    else if (call->on_record || call->settled)
+    auto* call = find(partition, what.call);
+    if (!call)
+        return fail("a retry is on record of a call that nobody accepted");
+    if (call->on_record || call->settled)
         fail("a retry is on record after the call's outcome");
+    call->attempts_on_record = what.attempts;
 }
 
 void ledger::stored(std::uint32_t partition, const journal::answered& what)

@@ -48,6 +48,8 @@ public:
     void log_purged(std::uint32_t partition, std::uint64_t below, std::uint64_t last);
     void journal_purged(std::uint32_t partition, std::uint64_t below, std::uint64_t last);
 
+    // The journal's last take-over is its own; the owner may not know that it is not.
+    bool current(const ownership& by) { return journals_[by.partition].owner == by.owner; }
     std::size_t unsettled() const { return unsettled_; }
     // Each call that was accepted and not lost by the server is settled on record, once, for a reason that is true.
     void check_end();
@@ -77,6 +79,7 @@ private:
         bool lost = false;
         std::set<std::string> answers;
         std::optional<core::journal::answered> on_record;
+        std::uint32_t attempts_on_record = 0; // that failed
         std::optional<core::journal::settled> settled;
         unsigned received = 0;
         std::map<std::string, by_owner> owners;
@@ -93,7 +96,6 @@ private:
     };
 
     truth* find(std::uint32_t partition, const core::journal::call_ref& call);
-    bool current(const ownership& by) { return journals_[by.partition].owner == by.owner; }
     void stored(std::uint32_t partition, const core::journal::settled& what);
     void stored(std::uint32_t partition, const core::journal::answered& what);
     void stored(std::uint32_t partition, const core::journal::retry_scheduled& what);

@@ -231,6 +231,12 @@ void engine_worker::perform(act::closed& what)
     env_.books.note("closed partition=", what.partition, " owner=", by(what.slot).owner, ' ' + what.reason);
     if (what.final)
         env_.books.fail("a partition was given up for good: " + what.reason);
+    const auto of = by(what.slot);
+    if (env_.books.current(of) && what.reason.find("does not hold the answer") != std::string::npos)
+        env_.books.fail("the journal keeps what it has: " + what.reason);
+    if (env_.books.current(of) && what.reason.find("lost its tail") != std::string::npos
+        && of.log_losses == streams(what.slot).log.losses())
+        env_.books.fail("the log keeps what it has: " + what.reason);
     slots_.erase(what.slot);
     closed(what.partition);
 }
