@@ -261,6 +261,7 @@ endpoint::time_point pull_reader::tick(time_point now)
         make_anew();
         return due_;
     }
+    pull_more(); // a pull that found too much in front of it was not sent, and no message comes to try it again
     return due_ = now + heartbeat;
 }
 
