@@ -8,7 +8,7 @@ namespace {
 
 constexpr milliseconds drain_poll_interval{20};
 
-http::server_options server_options_of(const options& with, const address& listen)
+http::server_options server_options_of(const options& with, const core::listen_address& listen)
 {
     http::server_options server;
     server.host = listen.host;
@@ -27,7 +27,7 @@ frontend::frontend(loop& on, nats::connection& store, const options& with, logge
     : loop_(on),
       store_(store),
       options_(with),
-      listen_(parse_listen(with.listen)),
+      listen_(core::parse_listen_address("listen", with.listen)),
       log_(log),
       drain_poll_(on),
       self_(std::make_shared<frontend*>(this))
@@ -65,10 +65,9 @@ void frontend::serve(stores opened)
 
 void frontend::became_current()
 {
-    log_.info("ready listen={}:{} nats={}", listen_.host, server_->port(), store_.server_version());
+    log_.info("ready listen={} nats={}", core::listen_address{listen_.host, server_->port()}.text(), store_.server_version());
     try {
-        const bool v6 = listen_.host.find(':') != std::string::npos;
-        process::write_ready_file(options_.ready_file, v6 ? "[" + listen_.host + "]" : listen_.host, server_->port());
+        process::write_ready_file(options_.ready_file, listen_.host, server_->port());
     } catch (const std::exception& wrong) {
         fail(wrong.what());
     }

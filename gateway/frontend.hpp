@@ -1,4 +1,5 @@
 #pragma once
+#include "core/listen_address.hpp"
 #include "gateway/application.hpp"
 
 #include <functional>
@@ -36,7 +37,7 @@ private:
     loop& loop_;
     nats::connection& store_;
     options options_;
-    address listen_;
+    core::listen_address listen_;
     logger& log_;
     std::optional<application> application_;
     std::optional<http::server> server_;

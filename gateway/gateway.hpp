@@ -40,13 +40,6 @@ struct options {
 
 void add_to(config::table& table, options& into);
 
-// HOST and PORT of "HOST:PORT" or "[IPv6]:PORT"; throws config::error naming the key.
-struct address {
-    std::string host;
-    std::uint16_t port = 0;
-};
-address parse_listen(const std::string& text);
-
 // Runs until SIGTERM or SIGINT, then finishes what is under way and returns the exit code. Throws std::exception when it cannot start.
 int run(const options& with);
 

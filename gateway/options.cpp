@@ -2,8 +2,6 @@
 
 #include "core/layout.hpp"
 
-#include <charconv>
-
 namespace sluice::gateway {
 
 namespace {
@@ -52,23 +50,6 @@ void add_to(config::table& table, options& into)
     table.text("basic_auth_password_file", "file with the password of /system/*", into.basic_auth_password_file);
     table.duration("drain_deadline", "requests under way get that long to finish at shutdown", into.drain_deadline, milliseconds(0),
                    hours(1));
-}
-
-address parse_listen(const std::string& text)
-{
-    const auto colon = text.rfind(':');
-    address found;
-    if (colon != std::string::npos) {
-        found.host = text.substr(0, colon);
-        const auto* end = text.data() + text.size();
-        const auto [stop, failure] = std::from_chars(text.data() + colon + 1, end, found.port);
-        const bool bracketed = found.host.size() > 2 && found.host.front() == '[' && found.host.back() == ']';
-        if (bracketed)
-            found.host = found.host.substr(1, found.host.size() - 2);
-        if (failure == std::errc{} && stop == end && !found.host.empty() && (bracketed || found.host.find(':') == std::string::npos))
-            return found;
-    }
-    throw config::error("listen: \"" + text + "\" is not HOST:PORT with a numeric host");
 }
 
 }

@@ -45,8 +45,10 @@ void write_file_atomically(const std::string& path, const std::string& content)
 
 void write_ready_file(const std::string& path, const std::string& host, unsigned port)
 {
-    if (!path.empty())
-        write_file_atomically(path, host + ':' + std::to_string(port) + '\n');
+    if (path.empty())
+        return;
+    const bool v6 = host.find(':') != std::string::npos;
+    write_file_atomically(path, port == 0 ? "no listener\n" : (v6 ? '[' + host + ']' : host) + ':' + std::to_string(port) + '\n');
 }
 
 }

@@ -6,7 +6,8 @@ namespace sluice::process {
 // Replaces the file at once: a reader sees the old content or the new, never a part. Mode 0600. Throws std::system_error naming the path.
 void write_file_atomically(const std::string& path, const std::string& content);
 
-// Tells whoever waits for it that a role is ready, and where it listens: "host:port\n". Does nothing when `path` is empty.
+// Tells whoever waits for it that a role is ready, and where it listens: "host:port\n", a numeric IPv6 host in brackets;
+// without a listener (port 0) "no listener\n". Does nothing when `path` is empty.
 void write_ready_file(const std::string& path, const std::string& host, unsigned port);
 
 }

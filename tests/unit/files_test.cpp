@@ -90,6 +90,10 @@ TEST_F(files, of_a_ready_role_say_where_it_listens)
 {
     write_ready_file(folder_ / "ready", "127.0.0.1", 8080);
     EXPECT_EQ(read(folder_ / "ready"), "127.0.0.1:8080\n");
+    write_ready_file(folder_ / "ready", "::1", 8080);
+    EXPECT_EQ(read(folder_ / "ready"), "[::1]:8080\n");
+    write_ready_file(folder_ / "ready", "", 0);
+    EXPECT_EQ(read(folder_ / "ready"), "no listener\n");
     EXPECT_NO_THROW(write_ready_file("", "127.0.0.1", 8080)); // nobody waits
 }
 
