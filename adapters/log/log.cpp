@@ -1,7 +1,6 @@
 #include "adapters/log/log.hpp"
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <array>
@@ -72,17 +71,6 @@ std::shared_ptr<logger> make_logger(const std::string& role, const std::string& 
     auto made = std::make_shared<logger>(role, std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_level(parse_level(level));
     made->set_formatter(line_format());
-    return made;
-}
-
-std::shared_ptr<logger> make_file_logger(const std::string& role, const std::string& path, std::size_t bytes_max)
-{
-    if (bytes_max == 0)
-        throw std::invalid_argument("log file " + path + ": its size limit must not be 0");
-    constexpr std::size_t older_files = 1;
-    auto made = std::make_shared<logger>(role, std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, bytes_max, older_files));
-    made->set_formatter(line_format());
-    made->flush_on(spdlog::level::trace); // a crash loses nothing
     return made;
 }
 

@@ -12,7 +12,5 @@ using logger = spdlog::logger;
 
 // To stderr: "2026-01-01T00:00:00.000Z level [role] message". level: debug info warn error. Throws std::invalid_argument naming it.
 std::shared_ptr<logger> make_logger(const std::string& role, const std::string& level);
-// To a file of at most bytes_max, with one older file beside it.
-std::shared_ptr<logger> make_file_logger(const std::string& role, const std::string& path, std::size_t bytes_max);
 
 }

@@ -3,10 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -14,24 +10,6 @@ using testing::HasSubstr;
 using testing::MatchesRegex;
 
 namespace {
-
-class log_files : public testing::Test {
-protected:
-    log_files()
-    {
-        std::string pattern = testing::TempDir() + "sluice-log-XXXXXX";
-        folder_ = ::mkdtemp(pattern.data());
-    }
-    ~log_files() override { std::filesystem::remove_all(folder_); }
-
-    static std::string read(const std::filesystem::path& path)
-    {
-        std::ifstream file(path);
-        return {std::istreambuf_iterator<char>(file), {}};
-    }
-
-    std::filesystem::path folder_;
-};
 
 TEST(log, writes_one_line_an_event_to_stderr)
 {
@@ -70,44 +48,6 @@ TEST(log, lets_no_value_begin_a_line_of_its_own)
     testing::internal::CaptureStderr();
     sluice::make_logger("gateway", "info")->info("path={}", std::string("a\nb\r\x1b[2J\0\x7f é", 13));
     EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::EndsWith("path=a\\x0ab\\x0d\\x1b[2J\\x00\\x7f é\n"));
-}
-
-TEST_F(log_files, are_written_at_once_and_bounded_with_one_older_beside)
-{
-    const auto path = (folder_ / "up.log").string();
-    const auto log = sluice::make_file_logger("up", path, 1000);
-    log->info("first");
-    EXPECT_THAT(read(path), HasSubstr("info [up] first\n"));
-    for (int i = 0; i < 100; ++i)
-        log->info("event number={}", i);
-    std::size_t files = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-        ++files;
-        EXPECT_LE(entry.file_size(), 1000u) << entry.path();
-    }
-    EXPECT_EQ(files, 2u);
-    EXPECT_THAT(read(path), HasSubstr("event number=99\n"));
-}
-
-TEST_F(log_files, go_on_where_an_earlier_run_stopped)
-{
-    const auto path = (folder_ / "up.log").string();
-    sluice::make_file_logger("up", path, 1000)->info("before");
-    sluice::make_file_logger("up", path, 1000)->info("after");
-    EXPECT_THAT(read(path), MatchesRegex("[^\n]+before\n[^\n]+after\n"));
-}
-
-TEST_F(log_files, that_cannot_be_opened_throw_and_name_the_path)
-{
-    const auto path = (folder_ / "file" / "up.log").string();
-    std::ofstream(folder_ / "file") << "not a folder";
-    try {
-        sluice::make_file_logger("up", path, 1000);
-        FAIL() << "a file is no folder";
-    } catch (const std::exception& error) {
-        EXPECT_THAT(error.what(), HasSubstr(path));
-    }
-    EXPECT_THROW(sluice::make_file_logger("up", (folder_ / "up.log").string(), 0), std::invalid_argument);
 }
 
 }
