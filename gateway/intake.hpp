@@ -26,7 +26,6 @@ public:
 
     std::uint32_t partitions() const noexcept { return static_cast<std::uint32_t>(logs_.size()); }
     std::size_t under_way() const noexcept { return under_way_; }
-    std::uint64_t bytes_under_way() const noexcept { return bytes_under_way_; }
 
     // Why a call cannot go in now; nothing: it may. Asked before each append.
     std::optional<core::refusal> refusal_for(std::uint32_t partition, std::uint64_t bytes) const;
