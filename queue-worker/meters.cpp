@@ -79,6 +79,12 @@ void meters::reconnects(std::uint64_t total)
     reconnects_seen_ = total;
 }
 
+void meters::remove(const function_name& function)
+{
+    if (functions_.erase(function) > 0)
+        registry_.remove("function_name", function.full());
+}
+
 std::string meters::text(const core::shard& shard)
 {
     const auto now = shard.count();
@@ -86,7 +92,7 @@ std::string meters::text(const core::shard& shard)
     callbacks_waiting_.set(static_cast<double>(now.callbacks_waiting));
     partitions_.set(static_cast<double>(now.partitions_owned));
     shard.each_function([this](const function_name& function, std::size_t waiting, std::size_t running) {
-        if (function.name.empty())
+        if (waiting == 0 && running == 0 && !functions_.contains(function))
             return;
         auto& gauges = of(function);
         gauges.pending.set(static_cast<double>(waiting));

@@ -15,6 +15,8 @@ public:
     void settled(const core::act::settled& what);
     void callback(const outcome& result);
     void reconnects(std::uint64_t total);
+    // Of a function that does not exist any more; what still waits or runs is shown until it has ended.
+    void remove(const function_name& function);
 
     // The exposition text; gauges are read from the shard now.
     std::string text(const core::shard& shard);

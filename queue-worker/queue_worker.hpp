@@ -26,8 +26,6 @@ struct options {
     std::vector<std::string> callback_allow;                 // see url_guard
     std::string callback_ca_file;                            // PEM; empty: the system's
     milliseconds drain_deadline{30'000};                     // running calls get that long to finish at shutdown
-    std::uint64_t body_bytes_budget = 64ull * 1024 * 1024;   // of waiting calls, in memory
-    std::uint64_t answer_bytes_budget = 64ull * 1024 * 1024; // of waiting callbacks, in memory
     core::shard_options shard;
 };
 

@@ -16,6 +16,21 @@ constexpr milliseconds ask_again_wait{200};
 constexpr std::chrono::seconds replay_silence_max{30}; // without a journal message a replay is begun anew
 constexpr milliseconds append_deadline{5'000};
 
+// The id that the caller of a call knows it by.
+std::string call_id_of(const core::invocation& call)
+{
+    const auto fields = std::string_view(*call.payload).substr(call.fields_at, call.body_at - 2 - call.fields_at);
+    return std::string(core::field_of(fields, "X-Call-Id"));
+}
+
+// Why a callback has to be sent again; empty: it was delivered.
+std::string failure_of(const outcome& result)
+{
+    if (result.kind != outcome_kind::delivered)
+        return result.reason;
+    return result.reply.status / 100 == 2 ? std::string() : "status " + std::to_string(result.reply.status);
+}
+
 std::string unique_owner()
 {
     std::random_device random;
@@ -40,7 +55,11 @@ shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<parti
 {
     for (std::size_t i = 0; i < ports_.size(); ++i)
         open_timers_.push_back(std::make_unique<timer>(on));
-    functions_.on_function([this](const function_name& name) { tell_about(name); });
+    functions_.on_function([this](const function_name& name) {
+        if (!functions_.find(name))
+            meters_.remove(name);
+        tell_about(name);
+    });
     functions_.on_endpoints([this](const function_name& name) { tell_about(name); });
     functions_.on_current(
         [this] { shard_.each_function([this](const function_name& name, std::size_t, std::size_t) { tell_about(name); }); });
@@ -281,12 +300,13 @@ void shard_runner::perform(core::act::fetch_answer&& what)
 
 void shard_runner::perform(core::act::dispatch&& what)
 {
-    calls_.send(what, [this, call = what.call, function = what.what->function](outcome result) {
+    calls_.send(what, [this, call = what.call, sent = what.what](outcome result) {
         if (closed_)
             return;
-        meters_.attempt(function, result);
+        meters_.attempt(sent->function, result);
         if (result.kind != outcome_kind::delivered)
-            log_.warn("attempt failed function={} sequence={} reason=\"{}\"", function.full(), call.sequence, result.reason);
+            log_.warn("attempt failed invocation={} function={} sequence={} reason=\"{}\"", call_id_of(*sent), sent->function.full(),
+                      call.sequence, result.reason);
         shard_.attempt_finished(call, result, clock_now());
         turn_soon();
     });
@@ -294,12 +314,13 @@ void shard_runner::perform(core::act::dispatch&& what)
 
 void shard_runner::perform(core::act::send_callback&& what)
 {
-    callbacks_.send(what.what, [this, call = what.call, attempt = what.attempt](outcome result) {
+    callbacks_.send(what.what, [this, call = what.call, attempt = what.attempt, sent = what.what](outcome result) {
         if (closed_)
             return;
         meters_.callback(result);
-        if (result.kind != outcome_kind::delivered)
-            log_.warn("callback failed sequence={} attempt={} reason=\"{}\"", call.sequence, attempt, result.reason);
+        if (const auto why = failure_of(result); !why.empty())
+            log_.warn("callback failed invocation={} sequence={} attempt={} reason=\"{}\"", core::field_of(sent->head, "X-Call-Id"),
+                      call.sequence, attempt, why);
         shard_.callback_finished(call, result, clock_now());
         turn_soon();
     });

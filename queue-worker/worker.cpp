@@ -15,10 +15,16 @@ constexpr milliseconds quiet_poll{20};
 // What a journal message holds beside an answer's body: the answer's header fields (bounded by the http client), URL, and framing.
 constexpr std::uint64_t record_overhead = 128 * 1024;
 
-// What the server's max_payload leaves for an answer's body; the configured bound is lowered to it, with a warning.
+// What the server's max_payload leaves for an answer's body.
+std::uint64_t answer_room(std::uint64_t payload_bytes_max)
+{
+    return payload_bytes_max > record_overhead ? payload_bytes_max - record_overhead : 0;
+}
+
+// The configured bound is lowered to that, with a warning.
 options lowered(options with, std::uint64_t payload_bytes_max, logger& log)
 {
-    const auto room = payload_bytes_max > record_overhead ? payload_bytes_max - record_overhead : 0;
+    const auto room = answer_room(payload_bytes_max);
     if (with.answer_bytes_max > room) {
         log.warn("answer_bytes_max is lowered to what the server's max_payload allows from={} to={}", with.answer_bytes_max, room);
         with.answer_bytes_max = room;
@@ -44,10 +50,8 @@ worker::worker(loop& on, nats::connection& store, const options& with, logger& l
 core::shard_options worker::shard_options() const
 {
     auto with = options_.shard;
-    with.body_bytes_budget = options_.body_bytes_budget;
-    with.answer_bytes_budget = options_.answer_bytes_budget;
-    const auto room = store_.payload_bytes_max() > record_overhead ? store_.payload_bytes_max() - record_overhead : 0;
-    with.partitions.writer.batch_bytes_max = std::min<std::uint64_t>(with.partitions.writer.batch_bytes_max, room);
+    auto& batch_bytes_max = with.partitions.writer.batch_bytes_max;
+    batch_bytes_max = std::min<std::uint64_t>(batch_bytes_max, answer_room(store_.payload_bytes_max()));
     return with;
 }
 
@@ -138,11 +142,8 @@ void worker::run_shard()
     runner_.emplace(loop_, shard_options(), std::move(opening_), *functions_, calls_, callbacks_, meters_, log_);
     runner_->start([this] {
         log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
-        if (server_)
-            process::write_ready_file(options_.ready_file, core::parse_listen_address("metrics_listen", options_.metrics_listen).host,
-                                      server_->port());
-        else
-            process::write_ready_file(options_.ready_file, "", 0);
+        const auto host = server_ ? core::parse_listen_address("metrics_listen", options_.metrics_listen).host : std::string();
+        process::write_ready_file(options_.ready_file, host, server_ ? server_->port() : 0);
     });
 }
 

@@ -1,13 +1,17 @@
 // The queue worker on a real nats-server: calls are put into the log as a gateway would, functions and receivers are HTTP servers here.
 #include "adapters/asio/clock.hpp"
+#include "adapters/http/client.hpp"
 #include "adapters/http/server.hpp"
 #include "core/function_codec.hpp"
 #include "core/layout.hpp"
+#include "core/listen_address.hpp"
 #include "queue-worker/worker.hpp"
 #include "sluice/wire.hpp"
 #include "tests/support/loop_until.hpp"
 #include "tests/support/nats_server.hpp"
+#include "tests/support/temp_folder.hpp"
 
+#include <fstream>
 #include <gtest/gtest.h>
 #include <map>
 
@@ -305,6 +309,36 @@ TEST_F(queue_worker_test, two_workers_on_one_partition_do_not_both_run_a_call)
     worker_store_->close();
     worker_.reset();
     worker_store_.reset();
+}
+
+TEST_F(queue_worker_test, its_pages_show_a_function_until_it_is_removed)
+{
+    test::temp_folder folder;
+    options_.ready_file = folder / "ready";
+    start_worker();
+    std::string ready;
+    ASSERT_TRUE(until([&] { return bool(std::getline(std::ifstream(options_.ready_file), ready)); }));
+    const auto where = core::parse_listen_address("ready_file", ready);
+    http::client client(loop_, {});
+    const auto page = [&](const std::string& target) {
+        http::client_request ask;
+        ask.host = where.host;
+        ask.port = where.port;
+        ask.method = "GET";
+        ask.target = target;
+        auto got = test::wait_for<outcome>(loop_, [&](auto done) { client.call(ask, done); });
+        return got ? got->reply : answer{};
+    };
+    EXPECT_EQ(page("/healthz").status, 200u);
+    EXPECT_EQ(page("/other").status, 404u);
+    accept("id-1", "x", true);
+    ASSERT_TRUE(until([&] { return receiver_.calls.size() == 1; }));
+    const auto has_function = [&] { return page("/metrics").body.find("\"echo.openfaas-fn\"") != std::string::npos; };
+    EXPECT_TRUE(has_function());
+    const auto erased = test::wait_for<key_value::result<void>>(loop_, [&](auto done) { functions_->erase(name_.key(), done); });
+    ASSERT_TRUE(erased && *erased);
+    EXPECT_TRUE(until([&] { return !has_function(); }));
+    client.close();
 }
 
 }
