@@ -1,7 +1,6 @@
 #include "cli/roles.hpp"
 #include "sluice/version.hpp"
 
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -71,7 +70,6 @@ int run(const std::string& command, const sluice::cli::call& with)
 
 int main(int argc, char** argv)
 {
-    std::signal(SIGPIPE, SIG_IGN); // a peer that has gone is an error of a write, not our end
     if (argc < 2) {
         print_usage(stderr);
         return exit_usage;

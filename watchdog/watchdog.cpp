@@ -80,7 +80,6 @@ void add_to(config::table& table, options& into)
 
 int run(const options& given, const string_map& environment)
 {
-    std::signal(SIGPIPE, SIG_IGN);
     // The token is in our memory: a function that runs as the same user can neither trace us nor read it in /proc.
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     auto setup = given.setup_fd != 0 ? read_setup(static_cast<int>(given.setup_fd)) : core::replica_setup{{}, environment};

@@ -22,7 +22,8 @@ struct loop::state {
     boost::asio::io_context context{1}; // one thread runs it; post() from others is still safe
 };
 
-loop::loop() : state_(std::make_unique<state>()) {}
+loop::loop() : state_(std::make_unique<state>()) { std::signal(SIGPIPE, SIG_IGN); }
+
 loop::~loop() = default;
 
 void loop::run()

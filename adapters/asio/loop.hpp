@@ -15,6 +15,7 @@ namespace sluice {
 
 class loop {
 public:
+    // Ignores SIGPIPE for the whole process: a peer that has gone is an error of a write, not our end. OpenSSL and libcurl leave that to us.
     loop();
     ~loop();
     loop(const loop&) = delete;

@@ -176,7 +176,6 @@ void add_to(config::table& table, options& into)
 
 int run(const options& given)
 {
-    std::signal(SIGPIPE, SIG_IGN);
     if (given.state_folder.empty())
         throw config::error("state_folder: must be set");
     for (const auto& text : given.static_function)

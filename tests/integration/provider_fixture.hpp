@@ -12,7 +12,6 @@
 
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -77,7 +76,6 @@ class provider_test : public testing::Test {
 protected:
     provider_test()
     {
-        std::signal(SIGPIPE, SIG_IGN);
         given_.state_folder = folder_ / "state";
         given_.work_folder = folder_ / "work";
         given_.log_level = "warn";

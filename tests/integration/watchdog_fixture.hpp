@@ -7,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,7 +16,6 @@ namespace sluice::test {
 // A replica on the test's own loop, with real processes behind it and real calls to it.
 class watchdog_test : public testing::Test {
 protected:
-    watchdog_test() { std::signal(SIGPIPE, SIG_IGN); } // as the role does
     ~watchdog_test() override
     {
         if (replica_) {
