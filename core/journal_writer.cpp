@@ -64,7 +64,7 @@ void journal_writer::append_result(std::uint64_t number, const boost::system::re
         return;
     }
     if (result.error() == log_errc::too_large)
-        return lose("a journal record exceeds the server's max_payload");
+        return lose("a journal record exceeds the server's max_payload: raise that, or lower answer_bytes_max, and start again", true);
     trouble_ = true;
     at->doubtful = true;
     at->state = result.error() == log_errc::wrong_sequence ? batch_state::refused : batch_state::unknown;
@@ -113,10 +113,10 @@ void journal_writer::last_result(const boost::system::result<log_info>& result, 
     wait_to_resend(now);
 }
 
-void journal_writer::lose(std::string reason)
+void journal_writer::lose(std::string reason, bool final)
 {
     if (!lost_)
-        lost_ = std::move(reason);
+        lost_ = lost{final, std::move(reason)};
 }
 
 void journal_writer::release_stored(std::vector<action>& out)
@@ -176,7 +176,7 @@ std::vector<journal_writer::action> journal_writer::actions(mono_time now)
 {
     std::vector<action> out;
     if (lost_) {
-        out.push_back(lost{*lost_});
+        out.push_back(*lost_);
         return out;
     }
     release_stored(out);

@@ -50,6 +50,7 @@ public:
     };
     // Somebody else owns the partition now, or the journal is not what was stored: stop at once, take over anew.
     struct lost {
+        bool final = false; // taking over anew would only end here again
         std::string reason;
     };
     using action = std::variant<append, read_back, ask_last, stored, lost>;
@@ -90,7 +91,7 @@ private:
     void send_waiting(std::vector<action>& out);
     void recover(std::vector<action>& out, mono_time now);
     void wait_to_resend(mono_time now);
-    void lose(std::string reason);
+    void lose(std::string reason, bool final = false);
     std::size_t in_flight() const noexcept;
 
     std::uint64_t epoch_;
@@ -108,7 +109,7 @@ private:
     bool ask_last_ = false;
     mono_time resend_at_{};
     std::uint32_t resends_ = 0;
-    std::optional<std::string> lost_;
+    std::optional<lost> lost_;
 };
 
 }

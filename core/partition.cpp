@@ -121,7 +121,7 @@ void partition::pump(instant now, std::vector<journal_writer::stored>& stored, s
         } else if (std::get_if<journal_writer::ask_last>(&next)) {
             out.push_back(act::ask_last{slot_});
         } else if (auto* gone = std::get_if<journal_writer::lost>(&next)) {
-            return close(std::move(gone->reason), false, out);
+            return close(std::move(gone->reason), gone->final, out);
         }
     }
 }
