@@ -65,9 +65,10 @@ shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<parti
         [this] { shard_.each_function([this](const function_name& name, std::size_t, std::size_t) { tell_about(name); }); });
 }
 
-void shard_runner::start(std::function<void()> owned)
+void shard_runner::start(std::function<void()> owned, std::function<void(std::string)> refused)
 {
     owned_ = std::move(owned);
+    refused_ = std::move(refused);
     for (std::uint32_t partition = 0; partition < ports_.size(); ++partition)
         open(partition);
     turn_soon();
@@ -216,10 +217,11 @@ void shard_runner::perform(core::act::pause_log&& what)
 void shard_runner::perform(core::act::closed&& what)
 {
     slots_.erase(what.slot);
-    if (what.final) {
-        log_.error("partition cannot be taken over partition={} reason=\"{}\"", what.partition, what.reason);
-        return;
-    }
+    if (what.final)
+        return loop_.post([this, why = "partition " + std::to_string(what.partition) + " cannot be taken over: " + what.reason] {
+            if (!closed_)
+                refused_(why);
+        });
     log_.warn("partition lost, taking over anew partition={} reason=\"{}\"", what.partition, what.reason);
     open_later(what.partition);
 }

@@ -27,8 +27,9 @@ public:
     shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, core::directory& functions, call_sender& calls,
                  callback_sender& callbacks, meters& counted, logger& log);
 
-    // Takes every partition over; `owned` is called each time that all of them are owned.
-    void start(std::function<void()> owned);
+    // Takes every partition over; `owned` is called each time that all of them are owned, `refused` (never inside another call) when one
+    // cannot be, with why.
+    void start(std::function<void()> owned, std::function<void(std::string)> refused);
     void drain();
     bool quiet() const { return shard_.quiet(); }
     // Lets go of everything; nothing is called back afterwards.
@@ -86,6 +87,7 @@ private:
     std::vector<std::unique_ptr<timer>> open_timers_; // by partition
     std::vector<std::uint32_t> failures_;             // by partition: attempts to take it over since it was last owned
     std::function<void()> owned_;
+    std::function<void(std::string)> refused_;
     timer due_;
     timer every_second_;
     bool turn_posted_ = false;

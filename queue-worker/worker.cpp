@@ -140,11 +140,13 @@ void worker::run_shard()
     functions_.emplace(*functions_bucket_, *endpoints_bucket_, *namespaces_bucket_,
                        [this](std::string_view message) { log_.error("directory {}", message); });
     runner_.emplace(loop_, shard_options(), std::move(opening_), *functions_, calls_, callbacks_, meters_, log_);
-    runner_->start([this] {
-        log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
-        const auto host = server_ ? core::parse_listen_address("metrics_listen", options_.metrics_listen).host : std::string();
-        process::write_ready_file(options_.ready_file, host, server_ ? server_->port() : 0);
-    });
+    runner_->start(
+        [this] {
+            log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
+            const auto host = server_ ? core::parse_listen_address("metrics_listen", options_.metrics_listen).host : std::string();
+            process::write_ready_file(options_.ready_file, host, server_ ? server_->port() : 0);
+        },
+        [this](std::string why) { fail(std::move(why)); });
 }
 
 http_response worker::page(const http_request& asked)
