@@ -11,9 +11,9 @@ namespace sluice::core {
 namespace {
 
 // Set by us, or about the connection that the answer came over; never copied from the function's answer.
-constexpr std::array<std::string_view, 9> not_copied{
-    "Content-Length",    "Host",       "Date",        "X-Call-Id",      "X-Duration-Seconds",
-    "X-Function-Status", "User-Agent", "traceparent", "X-Function-Name"};
+constexpr std::array<std::string_view, 10> not_copied{
+    "Content-Length",     "Host",       "Date",        "X-Call-Id",      "X-Duration-Seconds", "X-Function-Status",
+    "X-Sluice-Truncated", "User-Agent", "traceparent", "X-Function-Name"};
 
 bool copied(const header& field)
 {

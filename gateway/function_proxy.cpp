@@ -130,6 +130,7 @@ void function_proxy::answered(const attempt_ptr& what, const std::string& replic
     balancer_.finished(what->function, replica);
     switch (result.kind) {
     case outcome_kind::delivered:
+        adopt_cut(result.reply);
         if (result.reply.truncated)
             return finish(what,
                           of_ours(text_answer(502,

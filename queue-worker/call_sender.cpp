@@ -32,7 +32,12 @@ void call_sender::send(const core::act::dispatch& what, std::function<void(outco
     request.body_offset = what.what->body_at;
     request.deadline = bounds_.deadline;
     request.answer_bytes_max = bounds_.answer_bytes_max;
-    client_.call(std::move(request), std::move(done));
+    const bool ours = !what.target->token.empty();
+    client_.call(std::move(request), [ours, done = std::move(done)](outcome result) {
+        if (ours)
+            adopt_cut(result.reply);
+        done(std::move(result));
+    });
 }
 
 }

@@ -3,6 +3,8 @@
 #include "adapters/asio/writable_watch.hpp"
 #include "core/cgi_environment.hpp"
 
+#include "sluice/wire.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -158,14 +160,11 @@ private:
     http_response verdict(const process::exit_status& status)
     {
         http_response response;
-        const auto bound = owner_.settings_.answer_bytes_max;
+        if (!timed_out_ && answer_bytes_ > owner_.settings_.answer_bytes_max)
+            response.fields.push_back({std::string(wire::cut_answer_header), std::to_string(answer_bytes_)});
         if (timed_out_) {
             response.status = 408;
             response.body = "Killed process.\n";
-        } else if (answer_bytes_ > bound) {
-            response.status = 500;
-            response.body = "the answer of " + std::to_string(answer_bytes_) + " bytes is above answer_bytes_max (" + std::to_string(bound)
-                + " bytes)\n";
         } else if (status.code != 0) {
             response.status = 500;
             response.body = describe(status) + '\n' + answer_;

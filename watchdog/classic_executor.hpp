@@ -19,7 +19,7 @@ public:
         core::watchdog_config config;
         string_map environment;
         function_rights rights;
-        std::uint64_t answer_bytes_max = 8 * 1024 * 1024; // above: the rest is read and counted, and the call fails with 500
+        std::uint64_t answer_bytes_max = 8 * 1024 * 1024; // above: the rest is read and counted, and the answer is marked as cut
     };
     classic_executor(loop& on, settings given, output_log& log);
     ~classic_executor() override;

@@ -64,7 +64,8 @@ bool stays_here(std::string_view name)
 bool is_ours_to_set(std::string_view name)
 {
     // A function that reported errors in a core component's name could have its calls repeated at will.
-    return is_hop_by_hop(name) || same_name(name, "content-length") || same_name(name, "date") || same_name(name, wire::internal_header);
+    return is_hop_by_hop(name) || same_name(name, "content-length") || same_name(name, "date") || same_name(name, wire::internal_header)
+        || same_name(name, wire::cut_answer_header);
 }
 
 }
@@ -185,16 +186,13 @@ http_response http_executor::translate(outcome result) const
     case outcome_kind::overloaded: return own_answer(500, component);
     }
     auto& reply = result.reply;
-    if (reply.truncated)
-        return {500,
-                {{"Content-Type", "text/plain; charset=utf-8"}},
-                "the answer of " + std::to_string(reply.body_bytes) + " bytes is above answer_bytes_max ("
-                    + std::to_string(settings_.answer_bytes_max) + " bytes)\n"};
     http_response response{reply.status, {}, std::move(reply.body)};
     response.fields.reserve(reply.fields.size() + 1);
     for (auto& field : reply.fields)
         if (!is_ours_to_set(field.name))
             response.fields.push_back(std::move(field));
+    if (reply.truncated)
+        response.fields.push_back({std::string(wire::cut_answer_header), std::to_string(reply.body_bytes)});
     return response;
 }
 

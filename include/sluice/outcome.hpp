@@ -22,6 +22,9 @@ struct answer {
     bool truncated = false;
 };
 
+// Believes a watchdog that says it cut the answer (wire::cut_answer_header), and removes the field. Only for answers of our own watchdogs.
+void adopt_cut(answer& reply);
+
 struct outcome {
     outcome_kind kind = outcome_kind::unreachable;
     answer reply;       // filled for delivered only

@@ -29,6 +29,8 @@ inline constexpr std::string_view callback_header = "Sluice-Callback";
 
 // Authenticates us to a replica's watchdog, which removes it before the function sees the request.
 inline constexpr std::string_view replica_token_header = "Sluice-Replica-Token";
+// Set by a replica's watchdog on an answer that it cut at its bound: the size in bytes of what the function sent. Never a function's own.
+inline constexpr std::string_view cut_answer_header = "Sluice-Answer-Bytes";
 // Set by a core component on an error of its own making (OpenFaaS); its value names the component.
 inline constexpr std::string_view internal_header = "X-OpenFaaS-Internal";
 

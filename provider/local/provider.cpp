@@ -159,7 +159,7 @@ void add_to(config::table& table, options& into)
     table.number("replicas_max", "replicas of all functions together", into.replicas_max, 1, 100'000);
     table.number("connections_max", "connections to one replica at once", into.connections_max, 1, 1'000'000);
     table.bytes("body_bytes_max", "largest body of a call that a replica takes", into.body_bytes_max, 0, std::uint64_t{4} << 30);
-    table.bytes("answer_bytes_max", "largest answer of a function; above it the call fails", into.answer_bytes_max, 1,
+    table.bytes("answer_bytes_max", "largest answer of a function; above it the rest is counted and dropped", into.answer_bytes_max, 1,
                 std::uint64_t{4} << 30);
     table.bytes("log_bytes_max", "log of one replica; its older half is dropped there", into.log_bytes_max, 4096, std::uint64_t{1} << 30);
     table.duration("start_deadline", "a replica that is not ready by then is started anew", into.start_deadline, milliseconds(100),

@@ -287,6 +287,40 @@ TEST_F(queue_worker_test, an_answer_above_the_bound_is_cut_and_the_callback_says
     EXPECT_EQ(*find(receiver_.calls[0].fields, "X-Sluice-Truncated"), "sent=1000 of=5000");
 }
 
+TEST_F(queue_worker_test, an_answer_that_the_watchdog_cut_is_said_to_be_cut)
+{
+    function_.answer.fields.push_back({std::string(wire::cut_answer_header), "9000000"});
+    start_worker();
+    accept("cut", "x", true);
+    ASSERT_TRUE(until([&] { return receiver_.calls.size() == 1; }));
+    EXPECT_EQ(receiver_.calls[0].body, "done");
+    EXPECT_EQ(*find(receiver_.calls[0].fields, "X-Sluice-Truncated"), "sent=4 of=9000000");
+    EXPECT_EQ(find(receiver_.calls[0].fields, wire::cut_answer_header), nullptr);
+}
+
+TEST_F(queue_worker_test, a_journal_of_a_later_release_is_left_alone_with_a_clear_error)
+{
+    start_worker();
+    ASSERT_TRUE(until([&] { return worker_->owned() == options_.partitions; }));
+    stop_worker();
+    using answer = boost::system::result<std::unique_ptr<message_log>>;
+    auto opened = test::wait_for<std::shared_ptr<answer>>(loop_, [&](auto done) {
+        store_.open_log(wire::journal_stream(wire::default_queue, 0), wire::journal_subject(wire::default_queue, 0), {},
+                        [done](answer made) { done(std::make_shared<answer>(std::move(made))); });
+    });
+    append_request later;
+    later.payload = std::string("SLJ\x63", 4) + std::string(20, '\0');
+    auto stored = test::wait_for<message_log::result<stored_at>>(loop_, [&](auto done) { (***opened)->append(later, done); });
+    ASSERT_TRUE(stored && *stored);
+    start_worker();
+    ASSERT_TRUE(until([&] { return worker_closed_; }));
+    EXPECT_NE(worker_->failure().find("journal record format 99 is newer than this release reads (1)"), std::string::npos)
+        << worker_->failure();
+    worker_store_->close();
+    worker_.reset();
+    worker_store_.reset();
+}
+
 TEST_F(queue_worker_test, two_workers_on_one_partition_do_not_both_run_a_call)
 {
     start_worker();

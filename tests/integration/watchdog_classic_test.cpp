@@ -1,3 +1,4 @@
+#include "sluice/wire.hpp"
 #include "tests/integration/watchdog_fixture.hpp"
 
 #include "adapters/process/process.hpp"
@@ -129,13 +130,15 @@ TEST_F(watchdog_classic, a_process_that_closes_its_stdin_early_answers_all_the_s
     EXPECT_EQ(call("12345" + binary_bytes(2 * 1024 * 1024)).reply.body, "12345\nmore\n");
 }
 
-TEST_F(watchdog_classic, a_flood_is_counted_and_refused)
+TEST_F(watchdog_classic, a_flood_is_counted_and_cut)
 {
     given_.answer_bytes_max = 1000;
     start({{"fprocess", script("head -c 3000000 /dev/zero")}});
     const auto got = call("x");
-    EXPECT_EQ(got.reply.status, 500U);
-    EXPECT_EQ(got.reply.body, "the answer of 3000000 bytes is above answer_bytes_max (1000 bytes)\n");
+    EXPECT_EQ(got.reply.status, 200U);
+    EXPECT_EQ(got.reply.body.size(), 1000U);
+    ASSERT_NE(find(got.reply.fields, wire::cut_answer_header), nullptr);
+    EXPECT_EQ(*find(got.reply.fields, wire::cut_answer_header), "3000000");
 }
 
 TEST_F(watchdog_classic, a_process_past_its_time_is_killed_with_its_children)

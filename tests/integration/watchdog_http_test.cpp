@@ -1,3 +1,4 @@
+#include "sluice/wire.hpp"
 #include "tests/integration/watchdog_fixture.hpp"
 
 #include "watchdog/port_claim.hpp"
@@ -138,14 +139,16 @@ TEST_F(watchdog_http, above_max_inflight_is_429_and_a_gone_client_frees_its_slot
     EXPECT_TRUE(poll_until(loop_, [&] { return call("x").reply.status == 200; }));
 }
 
-TEST_F(watchdog_http, an_answer_above_the_bound_is_a_500_that_names_it)
+TEST_F(watchdog_http, an_answer_above_the_bound_is_cut_and_says_so)
 {
     given_.answer_bytes_max = 1000;
     start_ready();
     EXPECT_EQ(call(request("/large", "1000")).reply.body.size(), 1000U);
     const auto got = call(request("/large", "100000"));
-    EXPECT_EQ(got.reply.status, 500U);
-    EXPECT_EQ(got.reply.body, "the answer of 100000 bytes is above answer_bytes_max (1000 bytes)\n");
+    EXPECT_EQ(got.reply.status, 200U);
+    EXPECT_EQ(got.reply.body.size(), 1000U);
+    ASSERT_NE(find(got.reply.fields, wire::cut_answer_header), nullptr);
+    EXPECT_EQ(*find(got.reply.fields, wire::cut_answer_header), "100000");
 }
 
 TEST_F(watchdog_http, a_function_that_does_not_listen_is_not_ready)
