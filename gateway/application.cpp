@@ -119,7 +119,17 @@ void application::count_reconnects(std::uint64_t total)
     reconnects_seen_ = total;
 }
 
-bool application::ready() const { return connected_() && known_.current(); }
+void application::on_ready(std::function<void()> ready)
+{
+    known_.on_current([this, ready] {
+        if (intake_.known())
+            ready();
+        else
+            intake_.on_known(ready);
+    });
+}
+
+bool application::ready() const { return connected_() && known_.current() && intake_.known(); }
 
 application::body_bound application::bound_of(const http_request& head)
 {
@@ -157,8 +167,10 @@ void application::dispatch(const call& from, const routed& to)
     case route_id::info: return from.reply(json_answer(200, info_json()));
     case route_id::healthz: return from.reply(empty_answer(200));
     case route_id::readyz:
-        return from.reply(ready() ? empty_answer(200)
-                                  : unavailable(connected_() ? "functions are not known yet" : "no connection to NATS", 1));
+        return from.reply(
+            ready()
+                ? empty_answer(200)
+                : unavailable(connected_() ? "what is deployed and how full the logs are is not known yet" : "no connection to NATS", 1));
     case route_id::metrics: return from.reply({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, registry_.text()});
     case route_id::root: return from.reply(redirect_to_ui());
     }

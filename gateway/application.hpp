@@ -31,7 +31,8 @@ public:
     void count_reconnects(std::uint64_t total);
     // Connected, and the mirror current: calls are accepted and known functions found.
     bool ready() const;
-    void on_current(std::function<void()> current) { known_.on_current(std::move(current)); }
+    // Called once, when it has heard what is deployed and how full the logs are.
+    void on_ready(std::function<void()> ready);
     bool idle() const noexcept { return intake_.under_way() == 0 && proxy_.under_way() == 0; }
     // Lets go of everything: calls under way end unanswered.
     void close();

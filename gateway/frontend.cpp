@@ -56,14 +56,14 @@ void frontend::serve(stores opened)
         return fail(wrong.what());
     }
     application_->set_message_bytes_max(store_.payload_bytes_max());
-    application_->on_current([this] { became_current(); });
+    application_->on_ready([this] { became_ready(); });
     store_.on_change([self = self_](bool up) {
         if (*self)
             (*self)->store_changed(up);
     });
 }
 
-void frontend::became_current()
+void frontend::became_ready()
 {
     log_.info("ready listen={} nats={}", core::listen_address{listen_.host, server_->port()}.text(), store_.server_version());
     try {

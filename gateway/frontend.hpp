@@ -28,7 +28,7 @@ public:
 
 private:
     void serve(stores opened);
-    void became_current();
+    void became_ready();
     void store_changed(bool up);
     void fail(std::string why);
     void close_when_idle();

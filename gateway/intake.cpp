@@ -1,6 +1,8 @@
 #include "gateway/intake.hpp"
 
+#include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace sluice::gateway {
 
@@ -22,6 +24,8 @@ intake::intake(loop& on, std::vector<std::unique_ptr<message_log>> logs, bounds 
 
 std::optional<core::refusal> intake::refusal_for(std::uint32_t partition, std::uint64_t bytes) const
 {
+    if (!fills_[partition].heard)
+        return core::refusal{503, "how full the queue's log is, is not known yet", busy_retry_s};
     if (fills_[partition].shut)
         return core::refusal{503, "the queue is full: its log has reached " + std::to_string(full_percent) + " % of its size",
                              full_retry_s};
@@ -71,7 +75,15 @@ void intake::heard(std::uint32_t partition, const message_log::result<log_info>&
         return; // unknown is not zero: what was last heard stands
     fills_[partition].bytes = info->bytes;
     fills_[partition].bytes_max = info->bytes_max;
+    fills_[partition].heard = true;
     judge(partition);
+    if (on_known_ && known())
+        std::exchange(on_known_, nullptr)();
+}
+
+bool intake::known() const noexcept
+{
+    return std::all_of(fills_.begin(), fills_.end(), [](const fill& log) { return log.heard; });
 }
 
 void intake::judge(std::uint32_t partition)

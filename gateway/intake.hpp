@@ -29,6 +29,10 @@ public:
 
     // Why a call cannot go in now; nothing: it may. Asked before each append.
     std::optional<core::refusal> refusal_for(std::uint32_t partition, std::uint64_t bytes) const;
+    // How full each log is has been heard: until then calls are refused.
+    bool known() const noexcept;
+    // Called once, when that is so.
+    void on_known(std::function<void()> known) { on_known_ = std::move(known); }
     void append(core::accepted call, std::function<void(message_log::result<stored_at>)> done);
     // Asks no more; destroys the ports, so that nothing calls back afterwards.
     void close();
@@ -36,7 +40,8 @@ public:
 private:
     struct fill {
         std::uint64_t bytes = 0;     // as last heard, and what went in since
-        std::uint64_t bytes_max = 0; // 0: unbounded, or not heard yet
+        std::uint64_t bytes_max = 0; // 0: unbounded
+        bool heard = false;          // until then how full it is is unknown, and nothing goes in
         bool shut = false;
     };
     void poll();
@@ -46,6 +51,7 @@ private:
 
     std::vector<std::unique_ptr<message_log>> logs_;
     std::vector<fill> fills_;
+    std::function<void()> on_known_;
     bounds bounds_;
     logger& log_;
     timer poll_;
