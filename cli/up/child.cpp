@@ -62,6 +62,16 @@ void child::start()
     launch();
 }
 
+// A full or read-only disk must not end what is running.
+template <class Work> void child::keep_going(const char* what, Work work)
+{
+    try {
+        work();
+    } catch (const std::system_error& error) {
+        log_.error("cannot {} role={} reason=\"{}\"", what, spec_.name, error.what());
+    }
+}
+
 void child::launch()
 {
     process::launch_options options;
@@ -82,7 +92,8 @@ void child::launch()
         const auto delay = restart_delay(spec_.restart, ++failures_);
         return again_.after(delay, [this] { launch(); });
     }
-    process::write_file_atomically(spec_.identity_file, fmt::format("{} {}\n", running_->pid, running_->start_ticks));
+    keep_going("note",
+               [&] { process::write_file_atomically(spec_.identity_file, fmt::format("{} {}\n", running_->pid, running_->start_ticks)); });
     watch_ = std::make_unique<process::watch>(loop_, *running_, [this](process::exit_status status) { ended(status); });
     log_.debug("started role={} pid={}", spec_.name, running_->pid);
     deadline_.after(spec_.start_deadline, [this] {
@@ -110,8 +121,10 @@ void child::ended(process::exit_status status)
 {
     poll_.cancel();
     deadline_.cancel();
-    remove_file(spec_.ready_file(running_->pid));
-    remove_file(spec_.identity_file);
+    keep_going("remove a file of", [&] {
+        remove_file(spec_.ready_file(running_->pid));
+        remove_file(spec_.identity_file);
+    });
     running_.reset();
     const bool settled = ready_ && std::chrono::steady_clock::now() - ready_since_ >= spec_.restart.settled;
     ready_ = false;

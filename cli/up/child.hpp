@@ -60,6 +60,7 @@ public:
 
 private:
     void launch();
+    template <class Work> void keep_going(const char* what, Work work);
     void look_for_ready();
     void ended(process::exit_status status);
     void finish_stop();
