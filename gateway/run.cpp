@@ -1,3 +1,4 @@
+#include "adapters/process/descriptor_limit.hpp"
 #include "gateway/frontend.hpp"
 #include "gateway/gateway.hpp"
 
@@ -9,6 +10,7 @@ namespace sluice::gateway {
 int run(const options& with)
 {
     auto log = make_logger("gateway", with.log_level);
+    process::raise_descriptor_limit();
     loop on;
     nats::connection store(on, nats::to_options(with.nats, "sluice-gateway"));
     frontend role(on, store, with, *log);

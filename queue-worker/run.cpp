@@ -1,3 +1,4 @@
+#include "adapters/process/descriptor_limit.hpp"
 #include "queue-worker/queue_worker.hpp"
 
 #include "queue-worker/worker.hpp"
@@ -9,6 +10,7 @@ namespace sluice::queue_worker {
 int run(const options& with)
 {
     auto log = make_logger("queue-worker", with.log_level);
+    process::raise_descriptor_limit();
     loop on;
     nats::connection store(on, nats::to_options(with.nats, "sluice-queue-worker"));
     worker role(on, store, with, *log);
