@@ -22,6 +22,8 @@ void add_to(config::table& table, options& into)
                 into.nats_payload_bytes_max, mebi, 64 * mebi);
     table.bytes("nats_store_bytes_max", "Most bytes that our nats-server keeps on disk.", into.nats_store_bytes_max, 256 * mebi,
                 1024 * 1024 * mebi);
+    table.duration("nats_answer_deadline", "Our nats-server is started anew when JetStream has not answered for so long.",
+                   into.nats_answer_deadline, 1s, 600s);
     table.text("nats", "URL of a NATS server or cluster to use instead of one of our own.", into.nats);
     table.text("nats_user", "User for `nats`.", into.nats_user);
     table.text("nats_password_file", "File with the password for `nats`.", into.nats_password_file);

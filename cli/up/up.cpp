@@ -1,5 +1,6 @@
 #include "cli/up/up.hpp"
 
+#include "adapters/nats/connection.hpp"
 #include "cli/up/command.hpp"
 #include "cli/up/files.hpp"
 #include "cli/up/leftovers.hpp"
@@ -51,7 +52,8 @@ public:
           state_(with.state),
           children_(loop_, *log_, {with.log_bytes_max, std::chrono::seconds(2)}),
           stop_signals_(loop_, {SIGINT, SIGTERM, SIGHUP}, [this](int) { asked_to_stop(); }),
-          child_signals_(loop_, {SIGCHLD}, [this](int) { reap(); })
+          child_signals_(loop_, {SIGCHLD}, [this](int) { reap(); }),
+          ask_again_(loop_)
     {}
 
     int run()
@@ -76,8 +78,10 @@ private:
             const surroundings around{std::filesystem::read_symlink("/proc/self/exe"), environment_};
             nats_access access{with_.nats,         with_.nats_user,      with_.nats_password_file, with_.nats_credentials_file,
                                with_.nats_ca_file, with_.nats_cert_file, with_.nats_key_file};
-            if (with_.nats.empty())
+            if (with_.nats.empty()) {
                 children_.add(nats_server_child(with_, state_, around, access));
+                nats_url_ = access.url;
+            }
             for (auto& spec : role_children(with_, state_, around, access))
                 children_.add(std::move(spec));
         } catch (const std::exception& error) {
@@ -93,6 +97,7 @@ private:
         try {
             const auto url = gateway_url(state_);
             say(url);
+            watch_nats();
             if (with_.run.empty())
                 return;
             auto environment = environment_;
@@ -102,6 +107,39 @@ private:
             failure_ = error.what();
             stop();
         }
+    }
+
+    void watch_nats()
+    {
+        if (nats_url_.empty())
+            return;
+        nats::connection_options to{.url = nats_url_, .user = "sluice"};
+        to.password = state_.keep_secret("nats-password").value;
+        try {
+            nats_ = std::make_unique<nats::connection>(loop_, std::move(to));
+        } catch (const std::runtime_error&) {
+            return ask_again_.after(with_.nats_answer_deadline / 8, [this] { watch_nats(); }); // it died just now
+        }
+        nats_answered_ = std::chrono::steady_clock::now();
+        ask_nats();
+    }
+
+    // nats-server 2.9 can block itself for ever, with the process alive: a write that fails because the disk is full does it. What it
+    // has stored is not touched by a kill.
+    void ask_nats()
+    {
+        nats_->request("$JS.API.INFO", {}, with_.nats_answer_deadline / 4, [this](const boost::system::result<std::string>& answer) {
+            const auto* const server = children_.find("nats-server");
+            const auto now = std::chrono::steady_clock::now();
+            if (answer || !server->ready())
+                nats_answered_ = now;
+            if (now - nats_answered_ >= with_.nats_answer_deadline) {
+                log_->error("killed: does not answer role=nats-server deadline_ms={}", with_.nats_answer_deadline.count());
+                process::signal(*server->running(), SIGKILL);
+                nats_answered_ = now;
+            }
+            ask_again_.after(with_.nats_answer_deadline / 8, [this] { ask_nats(); });
+        });
     }
 
     void say(const std::string& url)
@@ -154,6 +192,9 @@ private:
         if (stopping_)
             return;
         stopping_ = true;
+        ask_again_.cancel();
+        if (nats_)
+            nats_->close();
         if (command_ && command_->running())
             return command_->stop(); // command_ended() goes on
         stop_children();
@@ -189,6 +230,10 @@ private:
     supervisor children_;
     std::optional<command> command_;
     signal_watch stop_signals_, child_signals_;
+    timer ask_again_;
+    std::string nats_url_; // of our own nats-server
+    std::unique_ptr<nats::connection> nats_;
+    std::chrono::steady_clock::time_point nats_answered_{};
     std::string failure_;
     int code_ = 0;
     bool started_ = false, stopping_ = false;

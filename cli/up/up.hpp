@@ -24,6 +24,7 @@ struct options {
     std::string nats_server; // empty: found on PATH
     std::uint64_t nats_payload_bytes_max = 8 * 1024 * 1024;
     std::uint64_t nats_store_bytes_max = 64ull * 1024 * 1024 * 1024;
+    std::chrono::milliseconds nats_answer_deadline{30'000};
     // A server or cluster that is there already; empty: ours.
     std::string nats;
     std::string nats_user;

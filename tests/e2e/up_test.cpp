@@ -163,6 +163,17 @@ TEST(up, starts_again_what_dies)
     EXPECT_EQ(up.port(), port) << "a port that was free at the start is kept";
 }
 
+TEST(up, starts_a_nats_server_anew_that_does_not_answer)
+{
+    loop loop;
+    sluice_up up(loop, {"--nats-answer-deadline=2s"});
+    up.deploy(sha512sum, "sha512sum");
+    const auto before = up.role("nats-server");
+    ASSERT_TRUE(process::signal(before, SIGSTOP)); // alive, and silent: as one that blocks itself
+    EXPECT_TRUE(holds_in_time(loop, [&] { return up.role_runs_anew("nats-server", before); })) << up.logs();
+    EXPECT_TRUE(answers(loop, up));
+}
+
 TEST(up, a_command_runs_with_everything_ready_and_gives_the_exit_code)
 {
     loop loop;
