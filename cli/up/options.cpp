@@ -10,7 +10,7 @@ void add_to(config::table& table, options& into)
     table.text("listen", "Address of the gateway, HOST:PORT; port 0: any free one (see run/gateway.ready in the state folder).",
                into.listen);
     table.choice("log_level", "Least level of what every process logs.", into.log_level, {"debug", "info", "warn", "error"});
-    table.bytes("body_bytes_max", "Largest body of a call; above it 413.", into.body_bytes_max, 1024, 64 * mebi);
+    table.bytes("body_bytes_max", "Largest body of a call; above it 413.", into.body_bytes_max, 1024, 32 * mebi);
     table.list("callback_allow", "Where callbacks may go beside public addresses: CIDR, address or host name, with or without port.",
                into.callback_allow);
     table.list("static_function", "A function that is a server of yours: NAME[.NS]=http://HOST:PORT[,max_inflight=N].",
@@ -18,7 +18,7 @@ void add_to(config::table& table, options& into)
     table.number("partitions", "Partitions of the log, fixed when the store is made; ignored afterwards.", into.partitions, 1, 256);
     table.list("role_option", "An option of one role: ROLE.KEY=VALUE (roles: gateway, queue-worker, provider).", into.role_option);
     table.text("nats_server", "The nats-server to run; empty: found on PATH.", into.nats_server);
-    table.bytes("nats_payload_bytes_max", "Largest message of our nats-server: a call's body and header must fit.",
+    table.bytes("nats_payload_bytes_max", "Largest message of our nats-server; more where body_bytes_max asks for it.",
                 into.nats_payload_bytes_max, mebi, 64 * mebi);
     table.bytes("nats_store_bytes_max", "Most bytes that our nats-server keeps on disk.", into.nats_store_bytes_max, 256 * mebi,
                 1024 * 1024 * mebi);

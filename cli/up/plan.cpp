@@ -4,12 +4,15 @@
 #include "cli/up/files.hpp"
 #include "cli/up/nats_server.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace sluice::up {
 
 namespace {
 
+// What a call's message holds beside its body: request line and field lines, as the gateway bounds them, and the log's own.
+constexpr std::uint64_t header_room = 128 * 1024;
 // Beyond what a role grants its own work when it stops, for the rest of its shutdown.
 constexpr std::chrono::milliseconds stop_margin{5'000};
 
@@ -111,7 +114,7 @@ child_spec nats_server_child(const options& with, const state_folder& state, con
     server.password = state.keep_secret("nats-password").value;
     server.store_folder = state.nats_folder();
     server.ports_folder = state.run_folder() + "/nats-ports";
-    server.payload_bytes_max = with.nats_payload_bytes_max;
+    server.payload_bytes_max = std::max(with.nats_payload_bytes_max, with.body_bytes_max + header_room);
     server.store_bytes_max = with.nats_store_bytes_max;
     std::filesystem::remove_all(server.ports_folder);
     std::filesystem::create_directory(server.ports_folder);
