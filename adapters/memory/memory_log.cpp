@@ -158,6 +158,8 @@ public:
     {
         if (*stream_->down)
             return answer(result<void>(log_errc::unavailable), std::move(done));
+        if (sequence > stream_->info().last_sequence + 1)
+            return answer(result<void>(log_errc::wrong_sequence), std::move(done));
         stream_->purge_below(sequence);
         answer(result<void>(), std::move(done));
     }

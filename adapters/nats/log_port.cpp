@@ -128,14 +128,16 @@ struct log_port::purge {
     std::function<void(result<void>)> done;
 };
 
-// Never beyond the end: a replicated stream of nats-server 2.9 breaks when purged beyond its last sequence.
+// Never beyond the end: a replicated stream of nats-server 2.9 breaks when purged beyond its last sequence, and one that lost its tail has
+// other messages below that sequence than the caller means.
 void log_port::purge_below(std::uint64_t sequence, std::function<void(result<void>)> done)
 {
     auto what = std::make_shared<purge>(purge{sequence, 0, std::move(done)});
     info([this, what](const result<log_info>& info) {
         if (!info)
             return what->done(info.error());
-        what->below = std::min(what->below, info->last_sequence + 1);
+        if (what->below > info->last_sequence + 1)
+            return what->done(log_errc::wrong_sequence);
         what->done_below = info->first_sequence;
         purge_step(what);
     });

@@ -75,7 +75,8 @@ public:
     virtual void info(std::function<void(result<log_info>)> done) = 0;
     // Asks the leader, so not_found is the truth.
     virtual void get(std::uint64_t sequence, std::function<void(result<log_message>)> done) = 0;
-    // Removes everything below the sequence.
+    // Removes everything below the sequence. Beyond the one after the last: wrong_sequence, and nothing is removed, because a log that lost
+    // its tail has other messages there than the caller means.
     virtual void purge_below(std::uint64_t sequence, std::function<void(result<void>)> done) = 0;
     virtual std::unique_ptr<reader> read(std::uint64_t from, std::function<void(log_message)> on_message) = 0;
 };
