@@ -65,7 +65,7 @@ class Sluice:
         command = [binary, "up", "--state", self.state, "--listen", "127.0.0.1:0", "--log-level", "warn"]
         command += ["--static-function", f"bench=http://127.0.0.1:{function_port},max_inflight={options.max_inflight}"]
         command += [word for text in options.up_option for word in text.split()]
-        self.command = " ".join(command)
+        self.command = " ".join(["sluice"] + command[1:]) # where it was built says nothing
         with open(self.log_path, "wb") as log:
             self.process = start(command, stdout=log, stderr=subprocess.STDOUT)
         self.port = 0
