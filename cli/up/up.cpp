@@ -113,7 +113,9 @@ private:
     {
         if (nats_url_.empty())
             return;
-        nats::connection_options to{.url = nats_url_, .user = "sluice"};
+        nats::connection_options to;
+        to.url = nats_url_;
+        to.user = "sluice";
         to.password = state_.keep_secret("nats-password").value;
         try {
             nats_ = std::make_unique<nats::connection>(loop_, std::move(to));
