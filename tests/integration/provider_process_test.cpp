@@ -142,7 +142,9 @@ TEST_F(provider_process, a_deployment_reaches_a_provider_through_a_restart_of_th
     start_provider();
     put(make_spec("first", "echo first"));
     ASSERT_TRUE(loop_until(loop_, [&] { return view_->ready("first").size() == 1; }));
-    server_.restart();
+    server_.kill();
+    ASSERT_TRUE(loop_until(loop_, [&] { return !nats_.connected(); })); // a connection may not know yet that its server was killed
+    server_.start();
     ASSERT_TRUE(loop_until(loop_, [&] { return nats_.connected(); }));
     EXPECT_EQ(call(view_->ready("first").front()), "first\n");
     put(make_spec("second", "echo second"));
