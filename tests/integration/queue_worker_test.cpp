@@ -132,18 +132,20 @@ protected:
         worker_->stop();
         ASSERT_TRUE(test::loop_until(loop_, [&] { return worker_closed_; }));
         ASSERT_EQ(worker_->failure(), "");
-        worker_store_->close();
-        worker_.reset();
-        worker_store_.reset();
+        bury(std::move(worker_), std::move(worker_store_));
+    }
+    // What still waits in the loop may point to a role until the loop has run dry, as in its process.
+    void bury(std::unique_ptr<queue_worker::worker> role, std::unique_ptr<nats::connection> store)
+    {
+        store->close();
+        buried_.push_back({std::move(store), std::move(role)});
     }
     // As if its process had been killed: nothing is finished or flushed.
     void kill_worker()
     {
         worker_->stop();
         worker_->stop();
-        worker_store_->close();
-        worker_.reset();
-        worker_store_.reset();
+        bury(std::move(worker_), std::move(worker_store_));
     }
 
     message_log& log_of(const std::string& tenant)
@@ -191,6 +193,13 @@ protected:
     std::unique_ptr<nats::connection> worker_store_;
     std::unique_ptr<queue_worker::worker> worker_;
     bool worker_closed_ = false;
+
+private:
+    struct grave {
+        std::unique_ptr<nats::connection> store;
+        std::unique_ptr<queue_worker::worker> role;
+    };
+    std::vector<grave> buried_;
 };
 
 TEST_F(queue_worker_test, a_call_arrives_as_it_was_sent_and_is_called_back)
@@ -316,9 +325,7 @@ TEST_F(queue_worker_test, a_journal_of_a_later_release_is_left_alone_with_a_clea
     ASSERT_TRUE(until([&] { return worker_closed_; }));
     EXPECT_NE(worker_->failure().find("journal record format 99 is newer than this release reads (1)"), std::string::npos)
         << worker_->failure();
-    worker_store_->close();
-    worker_.reset();
-    worker_store_.reset();
+    bury(std::move(worker_), std::move(worker_store_));
 }
 
 TEST_F(queue_worker_test, two_workers_on_one_partition_do_not_both_run_a_call)
@@ -326,23 +333,21 @@ TEST_F(queue_worker_test, two_workers_on_one_partition_do_not_both_run_a_call)
     start_worker();
     accept("first", "x", true);
     ASSERT_TRUE(until([&] { return receiver_.calls.size() == 1; }));
-    nats::connection other_store(loop_, connection_options("other"));
-    queue_worker::worker other(loop_, other_store, options_, *log_);
+    auto other_store = std::make_unique<nats::connection>(loop_, connection_options("other"));
+    auto other = std::make_unique<queue_worker::worker>(loop_, *other_store, options_, *log_);
     bool other_closed = false;
-    other.on_closed([&] { other_closed = true; });
-    other.start();
-    ASSERT_TRUE(until([&] { return other.owned() == options_.partitions; }));
+    other->on_closed([&] { other_closed = true; });
+    other->start();
+    ASSERT_TRUE(until([&] { return other->owned() == options_.partitions; }));
     worker_->stop(); // without it the two would take the partitions from each other in turn
     for (int i = 0; i < 10; ++i)
         accept("both-" + std::to_string(i), "x", true);
     ASSERT_TRUE(until([&] { return receiver_.calls.size() >= 11; }));
-    other.stop();
+    other->stop();
     ASSERT_TRUE(until([&] { return other_closed && worker_closed_; }));
-    other_store.close();
+    bury(std::move(other), std::move(other_store));
     EXPECT_EQ(function_.calls.size(), 11u);
-    worker_store_->close();
-    worker_.reset();
-    worker_store_.reset();
+    bury(std::move(worker_), std::move(worker_store_));
 }
 
 TEST_F(queue_worker_test, its_pages_show_a_function_until_it_is_removed)
