@@ -41,7 +41,7 @@ const char* bad_part(const client_request& request)
 
 }
 
-client_core::client_core(loop& on, client_options with) : context_(on.context()), options_(with), sweep_timer_(context_) {}
+client_core::client_core(loop& on, client_options with) : context_(on.context()), options_(std::move(with)), sweep_timer_(context_) {}
 
 client::call_id client_core::start(client_request request, std::function<void(outcome)> done)
 {
@@ -196,7 +196,7 @@ struct client::state final : client_core {
     using client_core::client_core;
 };
 
-client::client(loop& on, client_options options) : state_(std::make_shared<state>(on, options)) {}
+client::client(loop& on, client_options options) : state_(std::make_shared<state>(on, std::move(options))) {}
 
 client::~client() { state_->close(false); }
 

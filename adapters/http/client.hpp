@@ -1,5 +1,6 @@
 #pragma once
 #include "adapters/asio/loop.hpp"
+#include "adapters/http/byte_budget.hpp"
 #include "sluice/outcome.hpp"
 
 #include <chrono>
@@ -31,6 +32,8 @@ struct client_options {
     std::size_t idle_per_address_max = 256;
     std::chrono::milliseconds idle_deadline{30'000};
     std::size_t header_bytes_max = 64 * 1024;
+    // Counts the answers that are being read; an answer that finds no room is unreachable. Null: nothing is counted.
+    std::shared_ptr<byte_budget> answers = {};
 };
 
 class client {

@@ -1,5 +1,7 @@
 #include "adapters/http/client_connection.hpp"
 
+#include "adapters/http/head_and_body.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
@@ -16,7 +18,7 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 
 constexpr std::size_t joined_body_bytes_max = 8 * 1024; // smaller bodies are copied behind their head: one buffer, one write
-constexpr std::size_t kept_out_bytes_max = 32 * 1024;
+constexpr std::size_t kept_out_bytes_max = 16 * 1024;
 
 bool is_idempotent(std::string_view method) // RFC 9110 § 9.2.2
 {
@@ -133,30 +135,18 @@ void client_connection::build_head()
 
 void client_connection::write()
 {
-    const auto total = out_.size() + body_.size();
-    while (written_ < total) {
-        error_code error;
-        if (body_.empty()) {
-            written_ += socket_.write_some(asio::buffer(out_.data() + written_, total - written_), error);
-        } else {
-            const auto head_done = std::min(written_, out_.size());
-            const auto body_done = written_ - head_done;
-            const std::array<asio::const_buffer, 2> rest{asio::const_buffer(out_.data() + head_done, out_.size() - head_done),
-                                                         asio::const_buffer(body_.data() + body_done, body_.size() - body_done)};
-            written_ += socket_.write_some(rest, error);
-        }
-        if (error == asio::error::would_block) {
-            socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this(), id = call_->id](error_code) {
-                if (self->phase_ == phase::sending && self->call_ && self->call_->id == id)
-                    self->write();
-            });
-            return arm_read(); // an answer may come before all is sent
-        }
-        if (error)
-            return write_failed(error.message());
+    error_code error;
+    if (write_rest(socket_, out_, body_, written_, error)) {
+        phase_ = phase::waiting;
+        return arm_read();
     }
-    phase_ = phase::waiting;
-    arm_read();
+    if (error != asio::error::would_block)
+        return write_failed(error.message());
+    socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this(), id = call_->id](error_code) {
+        if (self->phase_ == phase::sending && self->call_ && self->call_->id == id)
+            self->write();
+    });
+    arm_read(); // an answer may come before all is sent
 }
 
 // The peer has closed or reset. It may have answered before, so what came is read to its end before judging.
@@ -213,6 +203,8 @@ void client_connection::on_readable()
 void client_connection::input(std::string_view bytes)
 {
     const auto used = reader_.feed(bytes);
+    if (!share_.grow_to(core_->options_.answers, reader_.body_memory()))
+        return fail(outcome_kind::unreachable, "too many bytes of answers are held, no room for this one");
     switch (reader_.at()) {
     case response_reader::state::head:
     case response_reader::state::body: held_.assign(bytes.substr(used)); return arm_read();
@@ -270,12 +262,13 @@ void client_connection::settle(outcome result, bool reusable)
     core_->free_slot(call_->id);
     call_.reset();
     body_ = {};
+    share_.reset();
     // Idle before done runs: a call made in there finds this connection.
     if (reusable && !core_->closed_ && bucket_->idle.size() < core_->options_.idle_per_address_max) {
         phase_ = phase::idle;
         if (out_.capacity() > kept_out_bytes_max)
-            out_ = {};
-        held_ = {};
+            release_memory(out_);
+        release_memory(held_);
         deadline_ = now + core_->options_.idle_deadline;
         core_->sweep_by(deadline_);
         bucket_->idle.push_back(keep);
@@ -322,6 +315,7 @@ void client_connection::close()
     phase_ = phase::closed;
     error_code ignored;
     socket_.close(ignored);
+    share_.reset();
     core_->remove(*this);
     core_ = nullptr;
 }

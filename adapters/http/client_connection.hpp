@@ -137,6 +137,7 @@ private:
     response_reader reader_;
     std::string out_;
     std::string held_;        // read, not yet understood
+    byte_share share_;        // of the answers' budget
     std::string_view body_;   // of the request, not copied
     std::size_t written_ = 0; // of out_ and body_ together
     phase phase_ = phase::connecting;

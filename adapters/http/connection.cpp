@@ -1,5 +1,6 @@
 #include "adapters/http/connection.hpp"
 
+#include "adapters/http/head_and_body.hpp"
 #include "adapters/http/response_head.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -17,7 +18,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 constexpr std::size_t joined_body_bytes_max = 16 * 1024; // smaller bodies are copied behind their head: one buffer, one write
-constexpr std::size_t kept_out_bytes_max = 32 * 1024;
+constexpr std::size_t kept_out_bytes_max = 16 * 1024;
 // After an answer that closes, what the client still sends is read and dropped for a while: closing on unread data resets the
 // connection, and the client might never see the answer (RFC 9112 § 9.6).
 constexpr std::chrono::milliseconds linger_deadline{2'000};
@@ -46,6 +47,8 @@ struct connection::call final : exchange {
     bool abandoned() const noexcept override { return !on || on->peer_gone_ || on->phase_ == phase::closed; }
 
     request_reader reader;
+    byte_share share;               // of the server's budget, for the body
+    bool awaited = false;           // the body did not come with the head
     std::shared_ptr<connection> on; // only while a service holds the exchange
     bool replied = false;
 };
@@ -131,6 +134,8 @@ void connection::input(std::string_view bytes)
     case phase::handling:
     case phase::writing: held_.assign(bytes); break;
     }
+    if (phase_ == phase::body)
+        await_body();
     if (phase_ == phase::body || held_.empty())
         arm_read();
 }
@@ -142,9 +147,13 @@ std::size_t connection::step(std::string_view bytes)
     auto& reader = call_->reader;
     const auto used = reader.feed(bytes);
     if (reader.at() == request_reader::state::head_done)
-        accept_head(used < bytes.size());
+        accept_head();
     if (phase_ == phase::closed)
         return used;
+    if ((reader.at() == request_reader::state::body || reader.at() == request_reader::state::complete) && !charge()) {
+        refuse(503, "too many bytes of bodies are held: body_bytes_budget is " + std::to_string(server_->options_.body_bytes_budget));
+        return used;
+    }
     switch (reader.at()) {
     case request_reader::state::head:
     case request_reader::state::head_done:
@@ -161,12 +170,14 @@ void connection::begin()
         call_ = std::make_shared<call>(server_->options_.header_bytes_max);
     else
         call_->reader.reset();
-    call_->replied = false;
+    call_->replied = call_->awaited = false;
     phase_ = phase::head;
     deadline_ = server_->after(server_->options_.header_deadline);
 }
 
-void connection::accept_head(bool body_has_come)
+bool connection::charge() { return call_->share.grow_to(server_->bodies_, call_->reader.body_memory()); }
+
+void connection::accept_head()
 {
     auto& reader = call_->reader;
     reader.request().peer = peer_;
@@ -178,7 +189,18 @@ void connection::accept_head(bool body_has_come)
         return;
     phase_ = phase::body;
     deadline_ = server_->after(server_->options_.body_deadline);
-    if (!reader.expects_continue() || body_has_come)
+}
+
+// The body has not come with its head: it is asked for, unless the answer needs none.
+void connection::await_body()
+{
+    if (std::exchange(call_->awaited, true))
+        return;
+    const auto keep = server_; // a service may close the server from within
+    const auto& reader = call_->reader;
+    if (auto answer = keep->handler_.early_answer(reader.request()))
+        return phase_ == phase::closed ? void() : reply_and_close(*std::move(answer));
+    if (phase_ == phase::closed || !reader.expects_continue() || !held_.empty() || reader.body_begun())
         return;
     constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     error_code error;
@@ -196,6 +218,8 @@ void connection::dispatch()
     exchange_ptr handed(call_.get(), [held = call_](exchange*) mutable {
         const auto from = std::exchange(held->on, nullptr);
         const bool replied = held->replied;
+        held->reader.drop_body();
+        held->share.reset();
         held.reset();
         from->released(replied);
     });
@@ -236,46 +260,43 @@ void connection::refuse(unsigned status, std::string reason)
 {
     if (!call_)
         call_ = std::make_shared<call>(server_->options_.header_bytes_max);
-    close_after_ = true;
-    http_response response{status, {{"Content-Type", "text/plain; charset=utf-8"}}, {}};
+    http_response response{status, {{"Content-Type", "text/plain; charset=utf-8"}}, reason + "\n"};
     if (status == 503)
         response.fields.push_back({"Retry-After", "1"});
-    reply(response, reason + "\n");
+    reply_and_close(std::move(response));
+}
+
+// What came of the body is of no use to anybody.
+void connection::reply_and_close(http_response response)
+{
+    close_after_ = true;
+    call_->reader.drop_body();
+    call_->share.reset();
+    auto body = std::exchange(response.body, {});
+    reply(response, std::move(body));
 }
 
 void connection::write()
 {
-    const auto total = out_.size() + out_body_.size();
-    while (written_ < total) {
-        error_code error;
-        if (out_body_.empty()) {
-            written_ += socket_.write_some(asio::buffer(out_.data() + written_, out_.size() - written_), error);
-        } else {
-            const auto head_done = std::min(written_, out_.size());
-            const auto body_done = written_ - head_done;
-            const std::array<asio::const_buffer, 2> rest{asio::const_buffer(out_.data() + head_done, out_.size() - head_done),
-                                                         asio::const_buffer(out_body_.data() + body_done, out_body_.size() - body_done)};
-            written_ += socket_.write_some(rest, error);
-        }
-        if (error == asio::error::would_block) {
-            socket_.async_wait(socket_type::wait_write, [self = shared_from_this()](error_code failed) {
-                if (self->phase_ != phase::writing)
-                    return;
-                failed ? self->close() : self->write();
-            });
+    error_code error;
+    if (write_rest(socket_, out_, out_body_, written_, error))
+        return on_written();
+    if (error != asio::error::would_block)
+        return close();
+    out_share_.take(server_->options_.answers, out_.capacity() + out_body_.capacity());
+    socket_.async_wait(socket_type::wait_write, [self = shared_from_this()](error_code failed) {
+        if (self->phase_ != phase::writing)
             return;
-        }
-        if (error)
-            return close();
-    }
-    on_written();
+        failed ? self->close() : self->write();
+    });
 }
 
 void connection::on_written()
 {
     if (out_.capacity() > kept_out_bytes_max)
-        out_ = {};
-    out_body_ = {};
+        release_memory(out_);
+    release_memory(out_body_);
+    out_share_.reset();
     if (close_after_)
         return linger();
     phase_ = phase::idle;
@@ -304,7 +325,7 @@ void connection::linger()
         return close();
     phase_ = phase::lingering;
     deadline_ = server_->after(linger_deadline);
-    held_ = {};
+    release_memory(held_);
     socket_.shutdown(socket_type::shutdown_send, ignored);
     if (!in_input_)
         arm_read();
@@ -348,6 +369,7 @@ void connection::close()
     phase_ = phase::closed;
     error_code ignored;
     socket_.close(ignored);
+    out_share_.reset();
     server_->remove(*this);
     server_ = nullptr;
 }

@@ -48,6 +48,7 @@ struct server_core : std::enable_shared_from_this<server_core> {
     boost::asio::io_context& context_;
     server_options options_;
     service& handler_;
+    std::shared_ptr<byte_budget> bodies_;
     acceptor_type acceptor_;
     timer_type tick_timer_;
     std::chrono::milliseconds tick_length_;
@@ -88,9 +89,12 @@ private:
     void input(std::string_view bytes);
     std::size_t step(std::string_view bytes);
     void begin();
-    void accept_head(bool body_has_come);
+    void accept_head();
+    void await_body();
+    bool charge();
     void dispatch();
     void reply(const http_response& response, std::string body);
+    void reply_and_close(http_response response);
     void released(bool replied);
     void write();
     void on_written();
@@ -105,6 +109,7 @@ private:
     std::string held_;           // read, not yet understood: pipelined requests, part of a chunk header
     std::string out_;
     std::string out_body_;
+    byte_share out_share_;    // of what the client did not take at once
     std::size_t written_ = 0; // of out_ and out_body_ together
     std::size_t lingered_bytes_ = 0;
     steady::time_point deadline_ = steady::time_point::max();

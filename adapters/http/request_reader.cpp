@@ -1,5 +1,7 @@
 #include "adapters/http/request_reader.hpp"
 
+#include "adapters/http/byte_budget.hpp"
+
 #include "adapters/http/request_text.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -19,7 +21,7 @@ namespace beast = boost::beast;
 using boost::system::error_code;
 using parse_error = beast::http::error;
 
-constexpr std::size_t kept_bytes_max = 64 * 1024; // a buffer that grew beyond is given back
+constexpr std::size_t kept_bytes_max = 16 * 1024; // a buffer that grew beyond is given back
 constexpr std::size_t head_bytes_first = 1024;
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
@@ -95,10 +97,7 @@ struct request_reader::parser {
         }
 
         void on_header_impl(error_code&) override {}
-        void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override
-        {
-            to_.body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length.value_or(0), kept_bytes_max)));
-        }
+        void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
         std::size_t on_body_impl(beast::string_view body, error_code&) override
         {
             to_.body_.append(body.data(), body.size());
@@ -138,16 +137,15 @@ request_reader::~request_reader() = default;
 void request_reader::reset()
 {
     if (head_.capacity() > kept_bytes_max)
-        head_ = {};
-    if (body_.capacity() > kept_bytes_max)
-        body_ = {};
+        release_memory(head_);
+    drop_body();
     head_.clear();
-    body_.clear();
     auto fields = std::move(request_.fields);
     fields.clear();
     request_ = {};
     request_.fields = std::move(fields);
     parsed_ = 0;
+    declared_ = 0;
     state_ = state::head;
     version_ = 0;
     keep_alive_ = expects_continue_ = skipped_empty_line_ = false;
@@ -337,6 +335,7 @@ void request_reader::accept_body(std::uint64_t bytes_max, const char* key)
     const auto length = message.content_length();
     if (length && *length > bytes_max)
         return refuse(413, "body: " + std::to_string(*length) + " bytes, at most " + std::to_string(bytes_max) + " (" + key + ")");
+    declared_ = length.value_or(0);
     message.eager(true);
     state_ = state::body;
 }
@@ -346,6 +345,9 @@ std::size_t request_reader::feed_body(std::string_view bytes)
     auto& message = *parser_->now;
     if (bytes.empty())
         return 0;
+    // Whole at once: growing would copy, and end at up to twice the size. Pages that nothing was written to cost nothing.
+    if (body_.capacity() < declared_)
+        body_.reserve(static_cast<std::size_t>(declared_));
     error_code error;
     const auto used = message.put(asio::const_buffer(bytes.data(), bytes.size()), error);
     if (message.is_done()) {
@@ -365,6 +367,14 @@ std::string request_reader::take_body()
 {
     request_.body = {};
     return std::move(body_);
+}
+
+void request_reader::drop_body()
+{
+    request_.body = {};
+    body_.clear();
+    if (body_.capacity() > kept_bytes_max)
+        release_memory(body_);
 }
 
 void request_reader::refuse(unsigned status, std::string reason)

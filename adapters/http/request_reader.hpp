@@ -1,6 +1,7 @@
 #pragma once
 #include "sluice/http.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -41,6 +42,11 @@ public:
     http_request& request() noexcept { return request_; }
     const http_request& request() const noexcept { return request_; }
     std::string take_body();
+    // Gives back the body's memory, unless it is little.
+    void drop_body();
+    // Bytes that the body takes, or will have taken once it is here.
+    std::uint64_t body_memory() const noexcept { return std::max<std::uint64_t>(declared_, body_.capacity()); }
+    bool body_begun() const noexcept { return !body_.empty(); }
     bool keep_alive() const noexcept { return keep_alive_; }
     bool http11() const noexcept { return version_ == 11; }
     bool expects_continue() const noexcept { return expects_continue_; }
@@ -69,6 +75,7 @@ private:
     refusal refusal_;
     std::size_t parsed_ = 0; // bytes of head_ that the parser is done with
     std::uint64_t body_bytes_max_ = 0;
+    std::uint64_t declared_ = 0; // Content-Length of a body that is accepted
     const char* body_bound_key_ = "";
     state state_ = state::head;
     int version_ = 0;

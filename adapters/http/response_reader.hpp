@@ -28,6 +28,7 @@ public:
 
     state at() const noexcept { return state_; }
     bool begun() const noexcept { return begun_; }
+    std::uint64_t body_memory() const noexcept { return answer_.body.capacity(); } // bytes that the body takes
     const std::string& why() const noexcept { return why_; }
     // After complete: the connection may carry another request.
     bool keep_alive() const noexcept { return keep_alive_; }

@@ -48,6 +48,7 @@ server_core::server_core(loop& on, server_options with, service& to)
     : context_(on.context()),
       options_(std::move(with)),
       handler_(to),
+      bodies_(std::make_shared<byte_budget>(options_.body_bytes_budget)),
       acceptor_(context_),
       tick_timer_(context_),
       tick_length_(tick_of(options_))

@@ -1,5 +1,6 @@
 #pragma once
 #include "adapters/asio/loop.hpp"
+#include "adapters/http/byte_budget.hpp"
 #include "sluice/http.hpp"
 
 #include <chrono>
@@ -38,15 +39,23 @@ public:
         const char* key;
     };
     virtual body_bound bound_of(const http_request& head) = 0;
+    // Called with the header read, and only where the body must be waited for: an answer that does not depend on it. The connection closes
+    // after that answer, because the body is not read.
+    virtual std::optional<http_response> early_answer(const http_request&) { return std::nullopt; }
     virtual void handle(exchange_ptr call) = 0;
 };
 
 struct server_options {
     std::string host = "127.0.0.1";
-    std::uint16_t port = 0;                            // 0: any free one, see server::port()
-    int inherited_fd = -1;                             // a listening socket made by somebody else, instead of host and port
-    std::size_t connections_max = 10'000;              // above it a new connection is accepted, answered 503 and closed
-    std::size_t header_bytes_max = 8 * 1024;           // 431 above
+    std::uint16_t port = 0;                  // 0: any free one, see server::port()
+    int inherited_fd = -1;                   // a listening socket made by somebody else, instead of host and port
+    std::size_t connections_max = 10'000;    // above it a new connection is accepted, answered 503 and closed
+    std::size_t header_bytes_max = 8 * 1024; // 431 above
+    // Request bodies that are being read or are with the service, all together; above it 503 for the next one. Small ones are not counted.
+    std::uint64_t body_bytes_budget = 256ull * 1024 * 1024;
+    // Counts what of the answers a client has not taken yet; null: nothing is counted. Shared with who reads answers for this server, so
+    // that clients that read slowly leave less for that.
+    std::shared_ptr<byte_budget> answers = {};
     std::chrono::milliseconds header_deadline{10'000}; // for the whole header, from its first byte
     std::chrono::milliseconds body_deadline{60'000};   // for the whole body
     std::chrono::milliseconds write_deadline{60'000};  // for the whole response

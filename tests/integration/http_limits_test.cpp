@@ -145,5 +145,126 @@ TEST_F(http_limits, a_thousand_idle_connections_cost_the_next_nothing)
     EXPECT_TRUE(test::loop_runs_dry(loop_));
 }
 
+// Large bodies of which only a part has come. Small budgets, so that a few do what a hundred of eight megabytes would.
+std::string part_of(std::size_t declared, std::size_t sent)
+{
+    return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(declared) + "\r\n\r\n" + std::string(sent, 'x');
+}
+
+TEST_F(http_limits, bodies_that_are_held_back_share_one_budget)
+{
+    service_.body_bytes_max = 400'000;
+    start({.body_bytes_budget = 1'000'000});
+    auto first = connect();
+    auto second = connect();
+    first->send(part_of(400'000, 20'000));
+    second->send(part_of(400'000, 20'000));
+    auto third = connect();
+    const auto refused = [&](test::raw_socket& client) {
+        return until([&] { return client.received.find("body_bytes_budget") != std::string::npos; });
+    };
+    ASSERT_TRUE(until([&] {
+        third->send(part_of(400'000, 0)); // until both others are known to the server
+        return third->received.find("body_bytes_budget") != std::string::npos;
+    }));
+    EXPECT_TRUE(third->received.starts_with("HTTP/1.1 503 ")) << third->received;
+    EXPECT_NE(third->received.find("Retry-After: "), std::string::npos);
+    EXPECT_NE(third->received.find("Connection: close"), std::string::npos);
+    auto chunked = connect();
+    chunked->send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 30 && chunked->received.empty(); ++i) {
+        chunked->send("2710\r\n" + std::string(10'000, 'x') + "\r\n");
+        loop_.poll();
+    }
+    ASSERT_TRUE(refused(*chunked)) << "chunks count as they come";
+
+    auto small = connect();
+    small->send(part_of(10'000, 10'000));
+    ASSERT_TRUE(until([&] { return small->received.starts_with("HTTP/1.1 200 "); })) << "small bodies are always let in";
+    first->close();
+    ASSERT_TRUE(until([&] { return server_->connections() <= 4; }));
+    auto fourth = connect();
+    const auto whole = part_of(300'000, 300'000);
+    std::size_t sent = 0;
+    ASSERT_TRUE(until([&] {
+        sent += fourth->send(std::string_view(whole).substr(sent));
+        return !fourth->received.empty();
+    }));
+    EXPECT_TRUE(fourth->received.starts_with("HTTP/1.1 200 ")) << "what was held is given back: " << fourth->received.substr(0, 200);
+}
+
+TEST_F(http_limits, a_body_that_the_service_holds_counts_until_its_call_ends)
+{
+    service_.body_bytes_max = 60'000;
+    start({.body_bytes_budget = 100'000});
+    std::vector<http::exchange_ptr> held;
+    service_.on_call = [&](http::exchange_ptr call) {
+        call->take_body();
+        held.push_back(std::move(call));
+    };
+    auto first = connect();
+    first->send(part_of(60'000, 60'000));
+    ASSERT_TRUE(until([&] { return held.size() == 1; }));
+    auto second = connect();
+    second->send(part_of(60'000, 60'000));
+    ASSERT_TRUE(until([&] { return second->received.starts_with("HTTP/1.1 503 "); }));
+    held[0]->reply({200, {}, "done"});
+    held.clear();
+    ASSERT_TRUE(until([&] { return first->received.ends_with("done"); }));
+    first->send(part_of(60'000, 60'000));
+    ASSERT_TRUE(until([&] { return held.size() == 1; })) << "the same connection, the same budget";
+    held[0]->reply({200, {}, "again"});
+    held.clear();
+    ASSERT_TRUE(until([&] { return first->received.ends_with("again"); }));
+}
+
+TEST_F(http_limits, answers_that_clients_do_not_take_are_counted_and_end_within_the_deadline)
+{
+    const auto answers = std::make_shared<http::byte_budget>(30'000'000);
+    start({.answers = answers, .write_deadline = 300ms});
+    service_.on_call = [](http::exchange_ptr call) { call->reply({200, {}, std::string(20'000'000, 'x')}); };
+    auto client = test::raw_socket::connect(loop_, server_->port(), 4096);
+    client->pause_reading();
+    client->send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    ASSERT_TRUE(until([&] { return answers->held() >= 20'000'000; }));
+    // It takes a little again and again: the deadline is for the whole, so that this does not help.
+    client->resume_reading(loop_);
+    client->on_bytes = [&] { client->pause_reading(); };
+    timer pace(loop_);
+    std::function<void()> read_some = [&] {
+        if (!client->ended)
+            client->resume_reading(loop_);
+        pace.after(20ms, read_some);
+    };
+    pace.after(20ms, read_some);
+    ASSERT_TRUE(until([&] { return server_->connections() == 0; }));
+    EXPECT_EQ(answers->held(), 0u);
+    EXPECT_LT(client->received.size(), 20'000'000u);
+}
+
+TEST_F(http_limits, an_answer_that_needs_no_body_does_not_wait_for_it)
+{
+    service_.early = [](const http_request& head) -> std::optional<http_response> {
+        if (head.target != "/nobody")
+            return std::nullopt;
+        return http_response{404, {}, "nobody"};
+    };
+    start({});
+    auto waits = connect();
+    waits->send("POST /nobody HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nx");
+    ASSERT_TRUE(until([&] { return waits->received.ends_with("nobody"); }));
+    EXPECT_TRUE(waits->received.starts_with("HTTP/1.1 404 "));
+    EXPECT_NE(waits->received.find("Connection: close"), std::string::npos);
+    auto asks = connect();
+    asks->send("POST /nobody HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n");
+    ASSERT_TRUE(until([&] { return asks->received.ends_with("nobody"); }));
+    EXPECT_TRUE(asks->received.starts_with("HTTP/1.1 404 ")) << "no 100 before: " << asks->received;
+    EXPECT_TRUE(service_.requests.empty());
+    auto complete = connect();
+    complete->send("POST /nobody HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    ASSERT_TRUE(until([&] { return complete->received.ends_with("POST /nobody\nx"); })) << "nothing was waited for";
+    EXPECT_EQ(complete->received.find("Connection: close"), std::string::npos);
+}
+
 }
 }

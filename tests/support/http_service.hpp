@@ -2,6 +2,7 @@
 #include "adapters/http/server.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ public:
     };
 
     body_bound bound_of(const http_request&) override { return {body_bytes_max, "test_body_bytes_max"}; }
+
+    std::optional<http_response> early_answer(const http_request& head) override { return early ? early(head) : std::nullopt; }
 
     void handle(http::exchange_ptr call) override
     {
@@ -32,6 +35,7 @@ public:
     std::uint64_t body_bytes_max = 64 * 1024;
     std::vector<seen> requests;
     std::function<void(http::exchange_ptr)> on_call;
+    std::function<std::optional<http_response>(const http_request&)> early; // as http::service::early_answer
 };
 
 }
