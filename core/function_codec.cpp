@@ -7,6 +7,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <limits>
 
 namespace json = boost::json;
 
@@ -19,6 +20,7 @@ constexpr std::size_t text_bytes_max = 4 * 1024;
 constexpr std::size_t value_bytes_max = 32 * 1024;
 constexpr std::size_t entries_max = 512;
 constexpr std::size_t replicas_max = 10'000;
+constexpr std::size_t reason_bytes_max = 512;
 constexpr std::uint32_t inflight_max = 1'000'000;
 
 constexpr std::string_view resource_names[] = {"memory", "cpu", "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"};
@@ -160,6 +162,21 @@ json::object spec_object(const function_spec& spec, const string_map& labels)
     return object;
 }
 
+// What a function wrote may be in it: nothing of that may break the value for those who read it.
+std::string one_line(std::string_view text)
+{
+    std::string line(text.substr(0, reason_bytes_max));
+    for (char& c : line)
+        if (c < ' ' || c > '~')
+            c = c == '\n' || c == '\t' ? ' ' : '?';
+    return line;
+}
+
+json::object trouble_object(const function_trouble& trouble)
+{
+    return {{"reason", one_line(trouble.reason)}, {"restarts", trouble.restarts}};
+}
+
 // Replicas wanted before a provider has said so: the label's number, else one.
 std::uint64_t replicas_at_first(const function_spec& spec)
 {
@@ -264,6 +281,8 @@ std::string encode(const function_endpoints& endpoints)
     object.emplace("namespace", endpoints.name.space);
     object.emplace("desired", endpoints.desired);
     object.emplace("replicas", std::move(replicas));
+    if (endpoints.trouble)
+        object.emplace("trouble", trouble_object(*endpoints.trouble));
     return json::serialize(object);
 }
 
@@ -281,6 +300,12 @@ parsed<function_endpoints> decode_endpoints(std::string_view text)
                 return fields.fail(where, "must be an object");
             json_fields of_replica(*replica, where + '.', wrong);
             read_endpoint(of_replica, into.replicas.emplace_back());
+        }
+        if (const auto* trouble = fields.object("trouble")) {
+            json_fields of_trouble(*trouble, "trouble.", wrong);
+            into.trouble.emplace();
+            of_trouble.text("reason", into.trouble->reason, text_bytes_max);
+            of_trouble.number("restarts", into.trouble->restarts, std::numeric_limits<std::uint32_t>::max());
         }
     });
 }
@@ -328,6 +353,11 @@ std::string status_json(const function_spec& spec, const function_endpoints* end
             ready += replica.ready;
     if (ready > 0)
         object.emplace("availableReplicas", ready);
+    if (endpoints && endpoints->trouble) {
+        auto status = trouble_object(*endpoints->trouble);
+        status.emplace("state", ready > 0 ? "degraded" : "failing");
+        object.emplace("status", std::move(status));
+    }
     object.emplace("createdAt", spec.created_at.empty() ? "0001-01-01T00:00:00Z" : spec.created_at);
     return json::serialize(object);
 }

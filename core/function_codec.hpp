@@ -31,7 +31,8 @@ parsed<function_endpoints> decode_endpoints(std::string_view json);
 std::string encode(const namespace_spec& space);
 parsed<namespace_spec> decode_namespace(std::string_view json);
 
-// FunctionStatus, as GET /system/function(s) answers.
+// FunctionStatus, as GET /system/function(s) answers. A function in trouble has a field of our own, which OpenFaaS's clients ignore:
+// "status": {"state": "failing" (nothing is ready) or "degraded", "reason", "restarts"}.
 std::string status_json(const function_spec& spec, const function_endpoints* endpoints, double invocation_count);
 // FunctionNamespace, as GET /system/namespace/NAME answers.
 std::string namespace_json(const namespace_spec& space);

@@ -69,15 +69,17 @@ const std::string* unusable_variable(const string_map& environment)
 
 }
 
-parsed<replica_plan> plan_replicas(const function_spec& spec)
+namespace {
+
+parsed<replica_plan> plan_process(const function_spec& spec)
 {
-    if (!spec.secrets.empty())
-        return field_error{"secrets", "this provider has none yet"};
     replica_plan plan;
     plan.environment = spec.env_vars;
     if (!spec.env_process.empty())
         plan.environment["fprocess"] = spec.env_process;
     plan.environment.try_emplace("PATH", function_path);
+    if (!plan.environment.contains("fprocess") && !plan.environment.contains("function_process"))
+        return field_error{"envProcess", "must be set to the function's command: images are not run by this provider"};
     if (const auto* name = unusable_variable(plan.environment))
         return field_error{"envVars", "cannot be given to a process: '" + *name + "'"};
     try {
@@ -95,6 +97,25 @@ parsed<replica_plan> plan_replicas(const function_spec& spec)
     if (!wanted.message.empty())
         plan.remarks.push_back(std::move(wanted.message));
     return plan;
+}
+
+}
+
+parsed<replica_plan> plan_replicas(const function_spec& spec)
+{
+    if (!spec.secrets.empty())
+        return field_error{"secrets", "has '" + spec.secrets.front() + "', which is not there: this provider has none yet"};
+    return plan_process(spec);
+}
+
+parsed<function_spec> parse_runnable_deployment(std::string_view json)
+{
+    auto spec = parse_deployment(json);
+    if (!spec)
+        return spec;
+    if (auto plan = plan_process(*spec); !plan)
+        return std::move(plan.error());
+    return spec;
 }
 
 static_function parse_static_function(std::string_view text)

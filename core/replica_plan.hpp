@@ -19,8 +19,12 @@ struct replica_plan {
     std::vector<std::string> remarks; // what was ignored, for the log
 };
 
-// The error names the field: a wrong variable (core/watchdog_config.hpp), secrets.
+// The error names the field: envProcess, a wrong variable (core/watchdog_config.hpp), secrets.
 parsed<replica_plan> plan_replicas(const function_spec& spec);
+
+// parse_deployment, and it refuses what the spec alone shows can never be started. What only the provider's machine knows (programs,
+// secrets) is not looked at: that becomes the function's trouble.
+parsed<function_spec> parse_runnable_deployment(std::string_view json);
 
 // An operator's endpoint, "NAME[.NS]=http://HOST:PORT[,max_inflight=N]": a process that is not ours.
 struct static_function {

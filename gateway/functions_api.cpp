@@ -2,6 +2,7 @@
 
 #include "adapters/asio/clock.hpp"
 #include "core/function_codec.hpp"
+#include "core/replica_plan.hpp"
 #include "gateway/rest.hpp"
 
 namespace sluice::gateway {
@@ -57,7 +58,7 @@ void functions_api::create(const call& from)
 {
     if (!known_.current())
         return from.reply(not_known_yet());
-    auto spec = core::parse_deployment(from.request().body);
+    auto spec = core::parse_runnable_deployment(from.request().body);
     if (!spec)
         return from.reply(invalid_answer("validation failed", spec.error()));
     if (!known_.space(spec->name.space))
@@ -74,7 +75,7 @@ void functions_api::create(const call& from)
 
 void functions_api::replace(const call& from)
 {
-    auto spec = core::parse_deployment(from.request().body);
+    auto spec = core::parse_runnable_deployment(from.request().body);
     if (!spec)
         return from.reply(invalid_answer("validation failed", spec.error()));
     const auto key = spec->name.key();

@@ -6,12 +6,10 @@
 #include "sluice/wire.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <optional>
 #include <system_error>
 #include <unistd.h>
@@ -23,18 +21,6 @@ namespace {
 constexpr std::size_t read_bytes = 64 * 1024;
 constexpr int reads_per_turn = 4; // a flood leaves the loop to the other calls in between
 constexpr int reads_at_end = 64;  // what a pipe can hold, several times
-
-// As Go words it, which is what callers of OpenFaaS functions know.
-std::string describe(const process::exit_status& status)
-{
-    if (status.signal != 0) {
-        std::string name = ::strsignal(status.signal);
-        for (char& c : name)
-            c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        return "signal: " + name;
-    }
-    return "exit status " + std::to_string(status.code);
-}
 
 bool method_allowed(std::string_view method)
 {
@@ -167,7 +153,7 @@ private:
             response.body = "Killed process.\n";
         } else if (status.code != 0) {
             response.status = 500;
-            response.body = describe(status) + '\n' + answer_;
+            response.body = process::how_it_ended(status) + '\n' + answer_;
         } else {
             response.body = std::move(answer_);
             if (!content_type_.empty())

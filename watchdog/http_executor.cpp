@@ -70,7 +70,7 @@ bool is_ours_to_set(std::string_view name)
 
 }
 
-http_executor::http_executor(loop& on, settings given, output_log& log, logger& events, std::function<void()> on_end)
+http_executor::http_executor(loop& on, settings given, output_log& log, logger& events, std::function<void(std::string why)> on_end)
     : loop_(on),
       settings_(std::move(given)),
       log_(log),
@@ -247,7 +247,10 @@ void http_executor::ended(process::exit_status status)
         client_.close();
         loop_.post(std::exchange(stopped_, nullptr));
     } else if (on_end_) {
-        loop_.post(on_end_);
+        auto why = "the function's process ended: " + process::how_it_ended(status);
+        if (const auto& said = errors_->last_line().empty() ? output_->last_line() : errors_->last_line(); !said.empty())
+            why.append(": ").append(said);
+        loop_.post([told = on_end_, why = std::move(why)] { told(why); });
     }
 }
 

@@ -27,8 +27,8 @@ public:
         std::size_t connections_max = 4'096;
         std::chrono::milliseconds end_deadline{2'000}; // from SIGTERM to SIGKILL
     };
-    // Starts the process; throws std::system_error when that fails. on_end: it ended although nobody had asked it to.
-    http_executor(loop& on, settings given, output_log& log, logger& events, std::function<void()> on_end);
+    // Starts the process; throws std::system_error when that fails. on_end: it ended although nobody had asked it to, with the reason.
+    http_executor(loop& on, settings given, output_log& log, logger& events, std::function<void(std::string why)> on_end);
     ~http_executor() override;
 
     void start(call_id id, const http::exchange_ptr& call, std::function<void(http_response)> done) override;
@@ -48,7 +48,8 @@ private:
     settings settings_;
     output_log& log_;
     logger& events_;
-    std::function<void()> on_end_, stopped_;
+    std::function<void(std::string why)> on_end_;
+    std::function<void()> stopped_;
     std::optional<port_claim> port_;
     http::client client_;
     std::unordered_map<call_id, http::client::call_id> calls_;

@@ -100,10 +100,18 @@ void line_reader::finish()
     // A descendant that left the group may write for ever: what fits the pipe is enough.
     for (int chunks = 0; chunks < 16 && read_some(); ++chunks) {
     }
+    remember(unfinished_);
     if (!unfinished_.empty())
         log_.line(source_, unfinished_);
     unfinished_.clear();
     pipe_.reset();
+}
+
+void line_reader::remember(std::string_view line)
+{
+    constexpr std::size_t remembered_bytes_max = 256;
+    if (line.find_first_not_of(" \t\r") != line.npos)
+        last_line_ = line.substr(0, remembered_bytes_max);
 }
 
 void line_reader::take(std::string_view chunk)
@@ -118,6 +126,7 @@ void line_reader::take(std::string_view chunk)
         chunk.remove_prefix(length + (whole ? 1 : 0));
         if (whole || unfinished_.size() == line_bytes_max_) {
             log_.format(lines, source_, unfinished_);
+            remember(unfinished_);
             unfinished_.clear();
         }
     }

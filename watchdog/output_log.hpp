@@ -34,16 +34,19 @@ public:
     line_reader(loop& on, process::owned_fd pipe, std::string source, std::size_t line_bytes_max, output_log& log);
     // Logs what is in the pipe now and the unfinished line, and reads no more.
     void finish();
+    // What it said last, at most 256 bytes: often the reason of an end.
+    const std::string& last_line() const noexcept { return last_line_; }
 
 private:
     bool read_some(); // false: nothing more for now
     void take(std::string_view chunk);
+    void remember(std::string_view line);
 
     process::owned_fd pipe_;
     std::string source_;
     std::size_t line_bytes_max_;
     output_log& log_;
-    std::string unfinished_;
+    std::string unfinished_, last_line_;
     std::unique_ptr<readable_watch> watch_;
 };
 

@@ -86,7 +86,7 @@ std::unique_ptr<executor> replica::make_executor(const options& given, string_ma
                                                                        .answer_bytes_max = given.answer_bytes_max,
                                                                        .connections_max = given.connections_max,
                                                                        .end_deadline = given.end_deadline},
-                                               output_, events_, [this] { function_ended(); });
+                                               output_, events_, [this](std::string why) { function_ended(std::move(why)); });
     }
     return std::make_unique<classic_executor>(
         loop_, classic_executor::settings{config_, std::move(environment), rights, given.answer_bytes_max}, output_);
@@ -133,11 +133,12 @@ void replica::end_function()
 }
 
 // An http function whose process is gone cannot answer any more: a new process is the provider's business.
-void replica::function_ended()
+void replica::function_ended(std::string why)
 {
     if (phase_ >= phase::ending)
         return;
     exit_code_ = 1;
+    end_reason_ = std::move(why);
     service_.announce_end();
     server_->stop_accepting();
     end_function();

@@ -26,11 +26,12 @@ public:
     void stop(const char* why);
     void on_closed(std::function<void()> closed) { closed_ = std::move(closed); }
     int exit_code() const noexcept { return exit_code_; }
+    const std::string& end_reason() const noexcept { return end_reason_; } // of an end that nobody asked for
     std::uint16_t port() const noexcept { return server_->port(); }
     std::uint16_t metrics_port() const noexcept { return metrics_server_ ? metrics_server_->port() : std::uint16_t(0); }
 
 private:
-    void function_ended();
+    void function_ended(std::string why);
     void refuse_new_calls();
     void end_function();
     void close_when_answered();
@@ -49,6 +50,7 @@ private:
     std::unique_ptr<http::server> metrics_server_;
     enum class phase : std::uint8_t { running, lingering, draining, ending, closing } phase_ = phase::running;
     int exit_code_ = 0;
+    std::string end_reason_;
     std::chrono::steady_clock::time_point close_by_{};
     std::function<void()> closed_;
     timer timer_;

@@ -2,6 +2,7 @@
 
 #include "adapters/process/files.hpp"
 #include "adapters/process/owned_fd.hpp"
+#include "adapters/process/process.hpp"
 #include "core/listen_address.hpp"
 #include "watchdog/replica.hpp"
 
@@ -63,6 +64,7 @@ void add_to(config::table& table, options& into)
                  into.setup_fd, 0, 65535);
     table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen);
     table.text("ready_file", "written with host:port once calls are taken", into.ready_file);
+    table.text("end_file", "written with the reason of an end that nobody asked for; empty: none", into.end_file);
     table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
     table.bytes("body_bytes_max", "largest body of a call", into.body_bytes_max, 0, std::uint64_t{4} << 30);
     table.bytes("answer_bytes_max", "largest answer of the function; above it the rest is counted and dropped", into.answer_bytes_max, 1,
@@ -78,13 +80,23 @@ void add_to(config::table& table, options& into)
     table.text("hidden_folder", "a folder that the function's processes see empty; empty: none", into.hidden_folder);
 }
 
-int run(const options& given, const string_map& environment)
+namespace {
+
+void require_program(const core::watchdog_config& config, const string_map& environment)
+{
+    const auto& name = config.command.front();
+    if (!process::find_program(name, environment))
+        throw config::error("fprocess: '" + name + "' is " + (name.find('/') == name.npos ? "not on the function's PATH" : "no program"));
+}
+
+int serve(const options& given, const string_map& environment, std::string& end_reason)
 {
     // The token is in our memory: a function that runs as the same user can neither trace us nor read it in /proc.
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     auto setup = given.setup_fd != 0 ? read_setup(static_cast<int>(given.setup_fd)) : core::replica_setup{{}, environment};
     complete(setup.environment);
     auto config = core::read_watchdog_config(setup.environment);
+    require_program(config, setup.environment);
     const auto events = make_logger("watchdog", given.log_level);
     loop on;
     replica runs(on, given, std::move(config), std::move(setup), *events);
@@ -94,7 +106,29 @@ int run(const options& given, const string_map& environment)
     process::write_ready_file(given.ready_file, host, runs.port());
     on.run();
     events->info("stopped code={}", runs.exit_code());
+    end_reason = runs.end_reason();
     return runs.exit_code();
+}
+
+void note_end(const options& given, const std::string& reason)
+{
+    if (!given.end_file.empty() && !reason.empty())
+        process::write_file_atomically(given.end_file, reason);
+}
+
+}
+
+int run(const options& given, const string_map& environment)
+{
+    std::string reason;
+    try {
+        const int code = serve(given, environment, reason);
+        note_end(given, reason);
+        return code;
+    } catch (const std::exception& error) {
+        note_end(given, error.what());
+        throw;
+    }
 }
 
 }

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
@@ -58,13 +59,12 @@ std::vector<std::string> env_strings(const std::map<std::string, std::string>& e
 }
 
 // As execvp, with the PATH of the child. Empty elements, which would mean the working folder, are passed over.
-std::vector<std::string> candidates(const launch_options& options)
+std::vector<std::string> candidates(const std::string& name, const std::map<std::string, std::string>& env)
 {
-    const auto& name = options.argv.front();
     if (name.find('/') != std::string::npos)
         return {name};
-    const auto path = options.env.find("PATH");
-    std::string_view rest = path == options.env.end() ? "/usr/local/bin:/usr/bin:/bin" : std::string_view(path->second);
+    const auto path = env.find("PATH");
+    std::string_view rest = path == env.end() ? "/usr/local/bin:/usr/bin:/bin" : std::string_view(path->second);
     std::vector<std::string> found;
     while (!rest.empty()) {
         const auto folder = rest.substr(0, rest.find(':'));
@@ -158,10 +158,19 @@ int highest_number(const launch_options& options)
 
 }
 
+std::optional<std::string> find_program(const std::string& name, const std::map<std::string, std::string>& env)
+{
+    struct stat facts;
+    for (const auto& path : candidates(name, env))
+        if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && ::access(path.c_str(), X_OK) == 0)
+            return path;
+    return std::nullopt;
+}
+
 identity launch(const launch_options& options)
 {
     validate(options);
-    const auto paths = candidates(options);
+    const auto paths = candidates(options.argv.front(), options.env);
     const auto env = env_strings(options.env);
     const auto path_list = pointers(paths), argument_list = pointers(options.argv), env_list = pointers(env);
     const auto files = assignments(options);

@@ -46,6 +46,13 @@ struct exit_status {
     int signal = 0;
 };
 
+// As Go words it ("exit status 1", "signal: killed"), which is what callers of OpenFaaS functions know.
+std::string how_it_ended(const exit_status& status);
+
+// The file that launch() would execute, searched on PATH of env as it does; nothing when there is none that could be. A relative path is
+// looked up in our working folder.
+std::optional<std::string> find_program(const std::string& name, const std::map<std::string, std::string>& env);
+
 // Calls back once when the process ends, ours or adopted (at once if it is gone), and reaps it after that when it is ours: within the
 // callback signal_group still reaches what the process left behind. Destroying it only stops watching.
 class watch {

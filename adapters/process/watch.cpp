@@ -1,7 +1,9 @@
 #include "adapters/process/pidfd.hpp"
 #include "adapters/process/process.hpp"
 
+#include <cctype>
 #include <cerrno>
+#include <cstring>
 #include <sys/wait.h>
 #include <utility>
 
@@ -19,6 +21,18 @@ exit_status translate(const siginfo_t& info)
     return {.known = true, .code = -1, .signal = info.si_status};
 }
 
+}
+
+std::string how_it_ended(const exit_status& status)
+{
+    if (!status.known)
+        return "it has ended";
+    if (status.signal == 0)
+        return "exit status " + std::to_string(status.code);
+    std::string name = ::strsignal(status.signal);
+    for (char& c : name)
+        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return "signal: " + name;
 }
 
 struct watch::state {

@@ -65,10 +65,19 @@ struct endpoint {
     friend bool operator==(const endpoint&, const endpoint&) = default;
 };
 
+// Why a function does not run as it should, as its provider sees it.
+struct function_trouble {
+    std::string reason;         // for people; one line
+    std::uint32_t restarts = 0; // failures in a row
+
+    friend bool operator==(const function_trouble&, const function_trouble&) = default;
+};
+
 struct function_endpoints {
     function_name name;
     std::uint32_t desired = 0;      // replicas wanted
     std::vector<endpoint> replicas; // those that run, ready or not
+    std::optional<function_trouble> trouble = std::nullopt;
 };
 
 struct namespace_spec {

@@ -131,7 +131,9 @@ void functions::take_spec(const function_spec& spec)
     of.name = spec.name;
     of.wanted = true;
     auto plan = core::plan_replicas(spec);
+    of.refused.clear();
     if (!plan) { // what runs, goes on
+        of.refused = plan.error().field + ' ' + plan.error().message;
         events_.error("function cannot be run function={} field={} reason=\"{}\"", spec.name.full(), plan.error().field,
                       plan.error().message);
     } else {
@@ -139,6 +141,7 @@ void functions::take_spec(const function_spec& spec)
             events_.warn("function function={} {}", spec.name.full(), remark);
         if (!of.plan || of.plan->spec_hash != plan->spec_hash) {
             of.failures = 0;
+            of.failure.clear();
             of.start_not_before.reset();
         }
         of.plan = std::move(*plan);
@@ -270,7 +273,7 @@ void functions::start_replica(entry& of)
         events_.info("replica started function={} replica={} pid={} port={}", of.name.full(), record.replica, record.pid, record.port);
     } catch (const std::exception& error) {
         events_.error("replica not started function={} error=\"{}\"", of.name.full(), error.what());
-        count_failure(of);
+        count_failure(of, error.what());
     }
 }
 
@@ -298,13 +301,17 @@ void functions::remove_replica(const std::string& key, const std::string& id, pr
     const auto at = std::find_if(of.replicas.begin(), of.replicas.end(), [&](const auto& each) { return each->record().replica == id; });
     const auto ended = std::move(*at);
     of.replicas.erase(at);
+    auto reason = launcher_.end_reason(ended->record());
     launcher_.clean_up(ended->record());
     if (ended->phase() < replica_phase::leaving) {
-        events_.warn("replica ended function={} replica={} code={} signal={}", of.name.full(), id, status.code, status.signal);
+        if (reason.empty())
+            reason = "the replica ended: " + process::how_it_ended(status);
+        events_.warn("replica ended function={} replica={} code={} signal={} reason=\"{}\"", of.name.full(), id, status.code, status.signal,
+                     reason);
         if (ended->phase() == replica_phase::ready && now() - ended->since() >= failures_forgotten)
             of.failures = 0;
         if (of.plan && ended->record().spec_hash == of.plan->spec_hash)
-            count_failure(of);
+            count_failure(of, std::move(reason));
     } else {
         events_.info("replica stopped function={} replica={}", of.name.full(), id);
     }
@@ -319,12 +326,26 @@ void functions::remove_replica(const std::string& key, const std::string& id, pr
         finish_stop();
 }
 
-void functions::count_failure(entry& of)
+void functions::count_failure(entry& of, std::string reason)
 {
+    of.failure = std::move(reason);
     failures_.add();
     ++of.failures;
     of.start_not_before = now() + core::backoff(of.failures, options_.restart_wait_min, options_.restart_wait_max);
     schedule(of.name.key());
+}
+
+// What keeps the function from running as its spec says, as far as it is known.
+std::optional<function_trouble> functions::trouble_of(const entry& of) const
+{
+    if (!of.refused.empty())
+        return function_trouble{of.refused, of.failures};
+    const auto takes_calls = std::count_if(of.replicas.begin(), of.replicas.end(), [&](const auto& runs) {
+        return runs->phase() == replica_phase::ready && of.plan && runs->record().spec_hash == of.plan->spec_hash;
+    });
+    if (!of.plan || of.failure.empty() || takes_calls >= of.plan->replicas)
+        return std::nullopt;
+    return function_trouble{of.failure, of.failures};
 }
 
 void functions::publish(const entry& of)
@@ -334,7 +355,7 @@ void functions::publish(const entry& of)
         return; // what is left of an ordinary function of that name
     if (!of.wanted)
         return publisher_.erase(key);
-    function_endpoints published{of.name, of.plan ? of.plan->replicas : 1, {}};
+    function_endpoints published{of.name, of.plan ? of.plan->replicas : 1, {}, trouble_of(of)};
     for (const auto& runs : of.replicas) {
         const auto& record = runs->record();
         if (runs->phase() < replica_phase::leaving)

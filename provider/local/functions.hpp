@@ -44,6 +44,8 @@ private:
         std::optional<core::replica_plan> plan; // of the last spec that could be run
         bool wanted = false;                    // false: removed, only its replicas are left
         std::vector<std::unique_ptr<replica>> replicas;
+        std::string refused; // why the last spec cannot be run
+        std::string failure; // of the last replica that ended or did not start
         std::uint32_t failures = 0;
         std::optional<mono_time> start_not_before;
         std::unique_ptr<timer> wake;
@@ -65,7 +67,8 @@ private:
     void start_replica(entry& of);
     void add_replica(entry& of, core::replica_record record);
     void remove_replica(const std::string& key, const std::string& id, process::exit_status status);
-    void count_failure(entry& of);
+    void count_failure(entry& of, std::string reason);
+    std::optional<function_trouble> trouble_of(const entry& of) const;
     void publish(const entry& of);
     void save() const;
     void finish_stop();

@@ -86,7 +86,7 @@ launcher::~launcher() { ::rmdir(work_folder_.c_str()); }
 
 bool launcher::drops_rights() const noexcept { return ::geteuid() == 0 && options_.function_uid != 0; }
 
-std::vector<std::string> launcher::arguments() const
+std::vector<std::string> launcher::arguments(const core::replica_record& record) const
 {
     std::vector<std::string> list{"/proc/self/exe", "watchdog"};
     const auto add = [&](const char* flag, const std::string& value) {
@@ -95,6 +95,7 @@ std::vector<std::string> launcher::arguments() const
     };
     add("--listen-fd", std::to_string(listen_number));
     add("--setup-fd", std::to_string(setup_number));
+    add("--end-file", fs::absolute(end_path(record)).string());
     add("--log-level", options_.log_level);
     add("--drain-deadline", config::format_duration(options_.drain_deadline));
     add("--body-bytes-max", std::to_string(options_.body_bytes_max));
@@ -125,6 +126,16 @@ std::string launcher::make_folder(const core::replica_record& record) const
 
 std::string launcher::log_path(const core::replica_record& record) const { return state_.log_folder() + '/' + base_name(record) + ".log"; }
 
+std::string launcher::end_path(const core::replica_record& record) const { return state_.log_folder() + '/' + base_name(record) + ".end"; }
+
+std::string launcher::end_reason(const core::replica_record& record) const
+{
+    const process::owned_fd file(::open(end_path(record).c_str(), O_RDONLY | O_CLOEXEC));
+    char text[512];
+    const auto length = file ? ::read(file.number(), text, sizeof text) : 0;
+    return {text, static_cast<std::size_t>(length > 0 ? length : 0)};
+}
+
 launched_replica launcher::launch(const function_name& function, const core::replica_plan& plan) const
 {
     launched_replica made;
@@ -151,7 +162,7 @@ launched_replica launcher::launch(const function_name& function, const core::rep
         if (!log)
             fail(log_path(record));
         process::launch_options launch;
-        launch.argv = arguments();
+        launch.argv = arguments(record);
         launch.env = {{"PATH", "/usr/bin:/bin"}};
         launch.working_folder = plan.folder.empty() ? record.folder : plan.folder;
         launch.stdout_fd = launch.stderr_fd = log.number();
@@ -184,6 +195,7 @@ void launcher::clean_up(const core::replica_record& record) const noexcept
     std::error_code ignored;
     if (!record.folder.empty())
         fs::remove_all(record.folder, ignored);
+    fs::remove(end_path(record), ignored);
     fs::rename(log_path(record), state_.log_folder() + '/' + record.function.key() + ".previous.log", ignored);
 }
 

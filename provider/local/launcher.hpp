@@ -26,6 +26,8 @@ public:
 
     launched_replica launch(const function_name& function, const core::replica_plan& plan) const; // throws std::system_error
     void release(launched_replica& replica) const;                                                // throws std::system_error
+    // Why its process ended, in its watchdog's words; empty: it could not say.
+    std::string end_reason(const core::replica_record& record) const;
     // After the replica's process has ended: its folder goes, its log becomes the function's previous one.
     void clean_up(const core::replica_record& record) const noexcept;
     // What a provider that died between the steps left behind.
@@ -34,7 +36,8 @@ public:
 
 private:
     std::string make_folder(const core::replica_record& record) const;
-    std::vector<std::string> arguments() const;
+    std::string end_path(const core::replica_record& record) const;
+    std::vector<std::string> arguments(const core::replica_record& record) const;
     bool drops_rights() const noexcept;
 
     const options& options_;

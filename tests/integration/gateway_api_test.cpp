@@ -35,7 +35,7 @@ TEST_F(gateway_api, a_function_is_deployed_shown_listed_replaced_and_removed)
     EXPECT_EQ(json("/system/functions").as_array().size(), 1u);
     EXPECT_EQ(ask("POST", "/system/functions", "", deployment).status, 500u);
 
-    EXPECT_EQ(ask("PUT", "/system/functions", "", R"({"service":"f","image":"i:2"})").status, 202u);
+    EXPECT_EQ(ask("PUT", "/system/functions", "", R"({"service":"f","image":"i:2","envVars":{"fprocess":"cat"}})").status, 202u);
     const auto replaced = json("/system/function/f").as_object();
     EXPECT_EQ(replaced.at("image").as_string(), "i:2");
     EXPECT_EQ(replaced.at("createdAt"), shown.at("createdAt"));
@@ -54,7 +54,10 @@ TEST_F(gateway_api, bad_deployments_are_400_naming_the_field)
                                {"{", "body"},
                                {R"({"service":"Bad_Name"})", "service"},
                                {R"({"service":"f","labels":7})", "labels"},
-                               {R"({"service":"f","namespace":"nowhere"})", "namespace"}})
+                               {R"({"service":"f","image":"i"})", "envProcess"},
+                               {R"({"service":"f","envProcess":"cat","envVars":{"mode":"inproc"}})", "envVars mode"},
+                               {R"({"service":"f","envProcess":"cat","envVars":{"exec_timeout":"soon"}})", "envVars exec_timeout"},
+                               {R"({"service":"f","envProcess":"cat","namespace":"nowhere"})", "namespace"}})
     {
         const auto got = ask("POST", "/system/functions", "", body);
         EXPECT_EQ(got.status, 400u) << body;
@@ -90,7 +93,7 @@ TEST_F(gateway_api, functions_live_in_namespaces)
     EXPECT_EQ(ask("GET", "/system/namespaces").body, R"(["openfaas-fn","shop"])");
     EXPECT_EQ(json("/system/namespace/shop").as_object().at("annotations").as_object().at("sluice/tenant").as_string(), "acme");
 
-    EXPECT_EQ(ask("POST", "/system/functions", "", R"({"service":"f","image":"i","namespace":"shop"})").status, 202u);
+    EXPECT_EQ(ask("POST", "/system/functions", "", R"({"service":"f","image":"i","envProcess":"cat","namespace":"shop"})").status, 202u);
     EXPECT_EQ(json("/system/functions?namespace=shop").as_array().size(), 1u);
     EXPECT_EQ(ask("GET", "/system/functions").body, "[]");
     EXPECT_EQ(ask("GET", "/system/function/f?namespace=shop").status, 200u);

@@ -88,7 +88,7 @@ TEST_F(gateway_nats, accepts_through_a_crash_of_the_store_without_a_false_202)
 {
     start();
     ASSERT_TRUE(test::loop_until(loop_, [&] { return ready(); }));
-    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i"})").reply.status, 202u);
+    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i","envProcess":"cat"})").reply.status, 202u);
     std::uint64_t accepted = 0;
     for (int i = 0; i < 20; ++i)
         accepted += ask("POST", "/async-function/f", "x").reply.status == 202;
@@ -110,7 +110,7 @@ TEST_F(gateway_nats, accepts_through_a_crash_of_the_store_without_a_false_202)
     }));
     // What was answered 202 is there; a call whose outcome was unknown may be, too.
     EXPECT_GE(messages(), accepted);
-    EXPECT_EQ(ask("POST", "/system/functions", R"({"service":"g","image":"i"})").reply.status, 202u) << "the mirror watches again";
+    EXPECT_EQ(ask("POST", "/system/functions", R"({"service":"g","image":"i","envProcess":"cat"})").reply.status, 202u) << "the mirror watches again";
     EXPECT_EQ(ask("POST", "/async-function/g", "x").reply.status, 202u);
 }
 
@@ -119,7 +119,7 @@ TEST_F(gateway_nats, a_second_start_continues_with_the_same_partitions_and_funct
     options_.partitions = 2;
     start();
     ASSERT_TRUE(test::loop_until(loop_, [&] { return ready(); }));
-    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i"})").reply.status, 202u);
+    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i","envProcess":"cat"})").reply.status, 202u);
     ASSERT_EQ(ask("POST", "/async-function/f", "x").reply.status, 202u);
     client_->close();
     role_->stop();
@@ -144,7 +144,7 @@ TEST_F(gateway_nats, the_servers_max_payload_lowers_the_body_limit)
     options_.nats.url = foreign.url();
     start();
     ASSERT_TRUE(test::loop_until(loop_, [&] { return ready(); }));
-    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i"})").reply.status, 202u);
+    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i","envProcess":"cat"})").reply.status, 202u);
     EXPECT_EQ(ask("POST", "/async-function/f", std::string(40'000, 'x')).reply.status, 202u);
     const auto got = ask("POST", "/async-function/f", std::string(60'000, 'x')).reply;
     EXPECT_EQ(got.status, 413u);
@@ -160,7 +160,7 @@ TEST_F(gateway_nats, stopping_lets_calls_under_way_finish)
 {
     start();
     ASSERT_TRUE(test::loop_until(loop_, [&] { return ready(); }));
-    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i"})").reply.status, 202u);
+    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i","envProcess":"cat"})").reply.status, 202u);
     server_.freeze();
     std::optional<outcome> got;
     http::client_request what;

@@ -101,6 +101,32 @@ TEST_F(provider_replicas, a_function_that_ends_at_once_is_tried_again_and_again_
     EXPECT_TRUE(ready("broken"));
 }
 
+TEST_F(provider_replicas, why_a_function_does_not_run_is_said_until_it_runs)
+{
+    start();
+    const auto reason = [&](const std::string& name) {
+        const auto* said = view_->of(name);
+        return said && said->trouble ? said->trouble->reason : std::string();
+    };
+    deploy(make_spec("missing", "no-such-program -x"));
+    deploy(make_spec("http-missing", "/nowhere/program", {{"mode", "http"}}));
+    deploy(make_spec("ends", "ls /no-such-folder", {{"mode", "http"}}));
+    auto secret = make_spec("secret", "cat");
+    secret.secrets = {"key"};
+    deploy(secret);
+    EXPECT_TRUE(poll_until(loop_, [&] { return reason("missing") == "fprocess: 'no-such-program' is not on the function's PATH"; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return reason("http-missing") == "fprocess: '/nowhere/program' is no program"; }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return reason("ends").starts_with("the function's process ended: exit status 2: ls: "); }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return reason("secret").starts_with("secrets has 'key'"); }));
+    EXPECT_TRUE(poll_until(loop_, [&] { return view_->of("missing")->trouble && view_->of("missing")->trouble->restarts > 1; }));
+    for (const char* name : {"missing", "http-missing", "ends", "secret"})
+        deploy(make_spec(name, "cat"));
+    for (const char* name : {"missing", "http-missing", "ends", "secret"}) {
+        EXPECT_TRUE(ready(name)) << name;
+        EXPECT_EQ(reason(name), "") << name;
+    }
+}
+
 TEST_F(provider_replicas, a_new_version_is_ready_before_the_old_one_leaves)
 {
     start();

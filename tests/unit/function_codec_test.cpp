@@ -194,7 +194,19 @@ TEST(function_codec_test, status_echoes_what_was_deployed)
     EXPECT_EQ(status.at("constraints").as_array().at(0).as_string(), "b=1");
     EXPECT_EQ(status.at("readOnlyRootFilesystem").as_bool(), true);
     EXPECT_EQ(status.at("createdAt").as_string(), "2026-01-02T03:04:05Z");
+    EXPECT_FALSE(status.contains("status"));
+    endpoints.trouble = {"no\n\xff program", 4};
+    const auto trouble = object(status_json(spec, &endpoints, 0)).at("status").as_object();
+    EXPECT_EQ(trouble.at("state").as_string(), "degraded");
+    EXPECT_EQ(trouble.at("reason").as_string(), "no ? program");
+    EXPECT_EQ(trouble.at("restarts").to_number<int>(), 4);
+    endpoints.replicas.clear();
+    EXPECT_EQ(object(status_json(spec, &endpoints, 0)).at("status").as_object().at("state").as_string(), "failing");
+    endpoints.trouble->reason = "no program";
+    EXPECT_EQ(decode_endpoints(encode(endpoints))->trouble, endpoints.trouble);
+    EXPECT_EQ(decode_endpoints(R"({"version":1,"name":"f","trouble":{"restarts":"x"}})").error().field, "trouble.restarts");
     endpoints = {spec.name, 0, {}};
+    EXPECT_EQ(decode_endpoints(encode(endpoints))->trouble, std::nullopt);
     EXPECT_FALSE(object(status_json(spec, &endpoints, 0)).contains("replicas"));
 }
 

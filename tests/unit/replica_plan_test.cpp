@@ -80,6 +80,21 @@ TEST(replica_plan, what_cannot_be_run_names_its_field)
     EXPECT_EQ(plan_replicas(spec).error().field, "envVars");
 }
 
+TEST(replica_plan, a_deployment_that_can_never_start_is_refused_before_it_is_stored)
+{
+    const auto wrong = [](const std::string& rest) {
+        const auto spec = parse_runnable_deployment(R"({"service":"f")" + rest + "}");
+        return spec ? std::string() : spec.error().field + ' ' + spec.error().message;
+    };
+    EXPECT_EQ(wrong(R"(,"envProcess":"cat")"), "");
+    EXPECT_EQ(wrong(R"(,"envVars":{"fprocess":"cat"})"), "");
+    EXPECT_EQ(wrong(R"(,"envProcess":"cat","secrets":["key"])"), "") << "only the provider knows its secrets";
+    EXPECT_TRUE(wrong("").starts_with("envProcess must be set"));
+    EXPECT_TRUE(wrong(R"(,"envProcess":"cat","envVars":{"mode":"inproc"})").starts_with("envVars mode"));
+    EXPECT_TRUE(wrong(R"(,"envProcess":"cat","envVars":{"exec_timeout":"soon"})").starts_with("envVars exec_timeout"));
+    EXPECT_TRUE(wrong(R"(,"envProcess":7)").starts_with("envProcess"));
+}
+
 TEST(replica_plan, a_static_function_is_read)
 {
     const auto fixed = parse_static_function("fn.space=http://127.0.0.1:8081,max_inflight=4");
