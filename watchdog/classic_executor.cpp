@@ -49,6 +49,7 @@ public:
         options.env = owner_.settings_.environment;
         if (config.cgi_headers)
             core::add_cgi_environment(options.env, call->request());
+        options.env[call_variable] = std::to_string(id_);
         content_type_ = config.content_type.empty() ? std::string(call->request().field("content-type")) : config.content_type;
         body_ = call->take_body();
         auto input = process::make_pipe();
@@ -61,6 +62,7 @@ public:
         options.stderr_fd = config.combine_output ? output.write.number() : errors.write.number();
         started_ = std::chrono::steady_clock::now();
         process_ = process::launch(options);
+        owner_.pids_.insert(process_.pid);
         watch_exit_.emplace(owner_.loop_, process_, [this](process::exit_status status) { exited(status); });
         if (config.exec_timeout.count() > 0)
             exec_timer_.after(config.exec_timeout, [this] { time_out(); });
@@ -78,6 +80,12 @@ public:
     {
         if (process_.pid > 0)
             process::signal_group(process_, SIGKILL);
+    }
+
+    void abandon()
+    {
+        kill();
+        owner_.pids_.erase(process_.pid);
     }
 
 private:
@@ -139,7 +147,7 @@ private:
         auto done = std::move(done_);
         owner_.log_.line("watchdog", summary());
         auto& owner = owner_;
-        owner.ended(id_); // destroys this
+        owner.ended(id_, process_.pid); // destroys this
         done(std::move(response));
     }
 
@@ -205,7 +213,7 @@ void classic_executor::start(call_id id, const http::exchange_ptr& call, std::fu
     try {
         forked->launch(call);
     } catch (const std::system_error& error) {
-        forked->kill(); // if it was started, and could not be watched
+        forked->abandon(); // if it was started, and could not be watched
         const auto text = std::string(error.what()) + '\n';
         // Nothing was executed. A shortage of ours is worth another attempt, a command that does not exist is not.
         return done(is_shortage(error.code().value()) ? own_answer(500, "sluice-watchdog", text)
@@ -231,8 +239,9 @@ void classic_executor::stop(std::function<void()> stopped)
         std::exchange(stopped_, nullptr)();
 }
 
-void classic_executor::ended(call_id id)
+void classic_executor::ended(call_id id, int pid)
 {
+    pids_.erase(pid);
     calls_.erase(id);
     if (stopped_ && calls_.empty())
         loop_.post(std::exchange(stopped_, nullptr));

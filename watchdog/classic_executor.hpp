@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace sluice::watchdog {
 
@@ -27,16 +28,19 @@ public:
     void start(call_id id, const http::exchange_ptr& call, std::function<void(http_response)> done) override;
     void cancel(call_id id) override;
     void probe(std::function<void(unsigned status)> done) override;
+    bool launched(int pid) const override { return pids_.contains(pid); }
+    bool runs(call_id id) const override { return calls_.contains(id); }
     void stop(std::function<void()> stopped) override;
 
 private:
     class forked_call;
-    void ended(call_id id);
+    void ended(call_id id, int pid);
 
     loop& loop_;
     settings settings_;
     output_log& log_;
     std::unordered_map<call_id, std::unique_ptr<forked_call>> calls_;
+    std::unordered_set<int> pids_;
     std::function<void()> stopped_;
 };
 

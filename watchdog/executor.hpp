@@ -7,6 +7,9 @@
 
 namespace sluice::watchdog {
 
+// The variable that names a call in the environment of its processes, for watchdog/orphans.hpp.
+inline constexpr const char* call_variable = "Sluice_Call";
+
 // One way of running a function. Loop thread only.
 class executor {
 public:
@@ -19,6 +22,9 @@ public:
     virtual void cancel(call_id id) = 0;
     // The status of /_/ready as far as the function decides it: 200 when it takes calls.
     virtual void probe(std::function<void(unsigned status)> done) = 0;
+    // Whether this process is one that it started and still watches, and whether this call has not ended yet.
+    virtual bool launched(int pid) const = 0;
+    virtual bool runs(call_id id) const = 0;
     // Ends whatever still runs, in order but within a bound; then calls back, once.
     virtual void stop(std::function<void()> stopped) = 0;
 };

@@ -25,6 +25,7 @@ public:
     // within the drain deadline, then the function ends. Second call: what runs is cancelled.
     void stop(const char* why);
     void on_closed(std::function<void()> closed) { closed_ = std::move(closed); }
+    const executor& runner() const noexcept { return *executor_; }
     int exit_code() const noexcept { return exit_code_; }
     const std::string& end_reason() const noexcept { return end_reason_; } // of an end that nobody asked for
     std::uint16_t port() const noexcept { return server_->port(); }

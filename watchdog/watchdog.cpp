@@ -1,9 +1,11 @@
 #include "watchdog/watchdog.hpp"
 
+#include "adapters/process/descendants.hpp"
 #include "adapters/process/files.hpp"
 #include "adapters/process/owned_fd.hpp"
 #include "adapters/process/process.hpp"
 #include "core/listen_address.hpp"
+#include "watchdog/orphans.hpp"
 #include "watchdog/replica.hpp"
 
 #include <cerrno>
@@ -99,12 +101,18 @@ int serve(const options& given, const string_map& environment, std::string& end_
     require_program(config, setup.environment);
     const auto events = make_logger("watchdog", given.log_level);
     loop on;
+    process::adopt_orphans();
     replica runs(on, given, std::move(config), std::move(setup), *events);
+    orphans left(on, runs.runner());
     signal_watch signals(on, {SIGTERM, SIGINT}, [&](int number) { runs.stop(number == SIGTERM ? "SIGTERM" : "SIGINT"); });
-    runs.on_closed([&] { signals.cancel(); });
+    runs.on_closed([&] {
+        left.close();
+        signals.cancel();
+    });
     const auto host = given.listen.empty() ? std::string("127.0.0.1") : core::parse_listen_address("listen", given.listen).host;
     process::write_ready_file(given.ready_file, host, runs.port());
     on.run();
+    orphans::end_all();
     events->info("stopped code={}", runs.exit_code());
     end_reason = runs.end_reason();
     return runs.exit_code();

@@ -1,5 +1,6 @@
 #include "provider/local/launcher.hpp"
 
+#include "adapters/process/descendants.hpp"
 #include "adapters/process/process.hpp"
 #include "core/invocation.hpp"
 #include "core/replica_setup.hpp"
@@ -25,7 +26,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int backlog = 1024;
-constexpr int listen_number = 3, setup_number = 4; // in the watchdog
+constexpr const char* replica_variable = "Sluice_Replica"; // finds a function's processes when their watchdog is gone
+constexpr int listen_number = 3, setup_number = 4;         // in the watchdog
 constexpr int pipe_bytes_default = 64 * 1024;
 
 [[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
@@ -151,6 +153,7 @@ launched_replica launcher::launch(const function_name& function, const core::rep
             record.folder = make_folder(record);
         core::replica_setup setup{record.token, plan.environment};
         setup.environment.try_emplace("HOME", plan.folder.empty() ? record.folder : plan.folder);
+        setup.environment[replica_variable] = record.replica;
         made.document = core::encode(setup);
         auto pipe = process::make_pipe();
         // Whole in one write, whenever the watchdog reads it: we wait for nobody.
@@ -192,6 +195,7 @@ void launcher::release(launched_replica& replica) const
 
 void launcher::clean_up(const core::replica_record& record) const noexcept
 {
+    process::end_processes_with(replica_variable, record.replica);
     std::error_code ignored;
     if (!record.folder.empty())
         fs::remove_all(record.folder, ignored);

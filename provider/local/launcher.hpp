@@ -28,7 +28,7 @@ public:
     void release(launched_replica& replica) const;                                                // throws std::system_error
     // Why its process ended, in its watchdog's words; empty: it could not say.
     std::string end_reason(const core::replica_record& record) const;
-    // After the replica's process has ended: its folder goes, its log becomes the function's previous one.
+    // After the replica's process has ended: what its function left running ends, its folder goes, its log becomes the function's previous one.
     void clean_up(const core::replica_record& record) const noexcept;
     // What a provider that died between the steps left behind.
     void remove_folders_but(const std::vector<core::replica_record>& of) const noexcept;

@@ -48,7 +48,8 @@ TEST_F(provider_replicas, a_function_sees_its_own_environment_and_nothing_of_our
     for (std::size_t at = 0, end; (end = text.find('\n', at)) != text.npos; at = end + 1)
         names.push_back(text.substr(at, text.find('=', at) - at));
     std::sort(names.begin(), names.end());
-    EXPECT_EQ(names, (std::vector<std::string>{"HOME", "PATH", "cgi_headers", "fprocess", "greeting"})) << text;
+    EXPECT_EQ(names, (std::vector<std::string>{"HOME", "PATH", "Sluice_Call", "Sluice_Replica", "cgi_headers", "fprocess", "greeting"}))
+        << text;
     EXPECT_EQ(call(view_->ready("fds").front())->reply.body, "0\n1\n2\n3\n"); // 3: the folder that ls reads
     const auto user = ::geteuid() == 0 ? 65534U : ::geteuid();
     EXPECT_EQ(call(view_->ready("id").front())->reply.body, std::to_string(user) + '\n');
