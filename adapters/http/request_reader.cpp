@@ -267,7 +267,7 @@ bool request_reader::check_target()
         }
     if (target.front() == '/' || (target == "*" && request_.method == "OPTIONS"))
         return true;
-    // Absolute form (RFC 9112 § 3.2.2): its path is the target. Its authority would replace Host, so that it must not differ.
+    // Absolute form (RFC 9112 § 3.2.2): its path is the target, and its authority takes the place of what Host says.
     const auto scheme = target.find("://");
     const auto name = target.substr(0, scheme);
     if (scheme == target.npos || !(same_name(name, "http") || same_name(name, "https"))) {
@@ -277,16 +277,25 @@ bool request_reader::check_target()
     const auto rest = target.substr(scheme + 3);
     const auto end = rest.find_first_of("/?");
     const auto authority = rest.substr(0, end);
-    if (parser_->now->hosts_ != 0 && !same_name(authority, parser_->now->host_)) {
-        refuse(400, "target: its host is not that of Host");
+    if (authority.empty()) {
+        refuse(400, "target: an absolute URL without a host");
         return false;
     }
+    replace_host(authority);
     target = end == rest.npos ? std::string_view("/") : rest.substr(end);
     if (target.front() != '/') {
         refuse(400, "target: an absolute URL without a path");
         return false;
     }
     return true;
+}
+
+void request_reader::replace_host(std::string_view authority)
+{
+    parser_->now->host_ = authority;
+    for (auto& field : request_.fields)
+        if (same_name(field.name, "Host"))
+            field.value = authority;
 }
 
 bool request_reader::check_host()

@@ -62,6 +62,7 @@ private:
     void parse_head();
     void finish_head();
     bool check_target();
+    void replace_host(std::string_view authority);
     bool check_host();
     bool check_body_framing();
     void refuse(unsigned status, std::string reason);
