@@ -38,15 +38,18 @@ struct connection::call final : exchange {
         assert(!replied && "an exchange is answered once");
         if (std::exchange(replied, true))
             return;
+        gone = nullptr;
         std::string body = std::move(response.body);
         response.body.clear();
         if (on)
             on->reply(response, std::move(body));
     }
 
+    void on_abandoned(std::function<void()> then) override { gone = std::move(then); }
     bool abandoned() const noexcept override { return !on || on->peer_gone_ || on->phase_ == phase::closed; }
 
     request_reader reader;
+    std::function<void()> gone;
     byte_share share;               // of the server's budget, for the body
     bool awaited = false;           // the body did not come with the head
     std::shared_ptr<connection> on; // only while a service holds the exchange
@@ -110,6 +113,8 @@ void connection::on_gone()
 {
     peer_gone_ = true;
     // A client that has only closed its sending side still gets its answer.
+    if (phase_ == phase::handling && call_->gone)
+        return std::exchange(call_->gone, nullptr)();
     if (phase_ != phase::handling && phase_ != phase::writing)
         close();
 }
@@ -218,6 +223,7 @@ void connection::dispatch()
     exchange_ptr handed(call_.get(), [held = call_](exchange*) mutable {
         const auto from = std::exchange(held->on, nullptr);
         const bool replied = held->replied;
+        held->gone = nullptr;
         held->reader.drop_body();
         held->share.reset();
         held.reset();

@@ -26,6 +26,9 @@ public:
     virtual void reply(http_response response) = 0;
     // True once the client has gone: the reply will reach nobody.
     virtual bool abandoned() const noexcept = 0;
+    // Runs once, on the loop, when the client goes before it is answered; it may reply. A client that closes only its sending side counts as
+    // gone, too: the two cannot be told apart until something is written to it.
+    virtual void on_abandoned(std::function<void()> gone) = 0;
 };
 using exchange_ptr = std::shared_ptr<exchange>;
 
