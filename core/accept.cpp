@@ -48,7 +48,7 @@ accept_result<admission> admit(const function_name& function, std::string_view c
     if (!callback_url.empty() && policy.callback_refusal)
         if (auto why = policy.callback_refusal(callback_url); !why.empty())
             return refusal{400, "X-Callback-Url: " + why};
-    to.tenant = &known.tenant_of(function.space);
+    to.tenant = &known.tenant_of(to.function->name.space); // of the directory, as it may be the one returned
     to.partition = partition_of(*to.tenant, policy.partitions);
     to.callback_url = callback_url;
     return to;

@@ -11,18 +11,23 @@ constexpr std::int64_t ns_per_ms = 1'000'000;
 
 }
 
-accept_result<accepted> accept(const http_request& request, const directory& known, const accept_policy& policy, const accept_moment& now)
+accept_result<admission> admit(const http_request& head, const directory& known, const accept_policy& policy)
 {
-    const auto target = split_target(request.target, async_prefix);
-    const auto name = parse_function_name(target.name);
+    const auto name = parse_function_name(split_target(head.target, async_prefix).name);
     if (!name)
         return refusal{404, "no function can have the name in this path"};
-    const auto to = admit(*name, request.field("X-Callback-Url"), known, policy);
+    return admit(*name, head.field("X-Callback-Url"), known, policy);
+}
+
+accept_result<accepted> accept(const http_request& request, const directory& known, const accept_policy& policy, const accept_moment& now)
+{
+    const auto to = admit(request, known, policy);
     if (!to)
         return to.error();
     if (request.body.size() > policy.body_bytes_max)
         return body_too_large(policy.body_bytes_max);
 
+    const auto target = split_target(request.target, async_prefix);
     const auto now_ms = now.unix_ns / ns_per_ms;
     auto id = make_id(now_ms, to->partition, now.random);
     std::string payload;

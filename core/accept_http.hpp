@@ -16,6 +16,9 @@ struct accept_moment {
     std::uint64_t random = 0;
 };
 
+// Whether such a request may be accepted, as far as its head tells: so that a body that is for nobody need not be waited for.
+accept_result<admission> admit(const http_request& head, const directory& known, const accept_policy& policy);
+
 // A request to /async-function/NAME[.NS][/rest][?query] as a call, or why not (OpenFaaS's statuses; 413 and 400 name the field). The
 // method is the router's business. The same request at the same moment gives the same id: a publish whose outcome is unknown is asked for
 // again. Pure: the request's server has refused control characters, and bounded every field.

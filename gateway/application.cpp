@@ -11,9 +11,6 @@ namespace {
 
 // Of a message besides the body: the request's header (8 KiB at most), what is added to it, and the message's own header.
 constexpr std::uint64_t head_bytes_reserved = 16 * 1024;
-// Of a REST request: what it describes has to fit into one entry of a bucket.
-constexpr std::uint64_t api_body_bytes_max = 64 * 1024;
-constexpr const char* api_body_key = "the API's bound";
 
 http_response method_not_allowed(const route& to)
 {
@@ -30,6 +27,19 @@ http_response unauthorized()
 }
 
 http_response redirect_to_ui() { return {307, {{"Location", "/ui/"}}, {}}; }
+
+// Where OpenFaaS has its user interface: what this is, and where to go on.
+http_response ui_page()
+{
+    std::string page = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Sluice</title><h1>Sluice " + std::string(release)
+        + "</h1><p>Asynchronous invocation of functions, with the API of OpenFaaS. There is no user interface: use faas-cli or "
+          "HTTP.</p><ul>";
+    for (const char* path : {"/system/functions", "/system/namespaces", "/system/info", "/metrics", "/healthz", "/readyz"})
+        page.append("<li><a href=\"").append(path).append("\">").append(path).append("</a>");
+    page.append("</ul><p>Calls: <code>POST /async-function/NAME</code> and <code>/function/NAME</code>. The documentation comes with the "
+                "program, in the folder docs.</p></html>\n");
+    return {200, {{"Content-Type", "text/html; charset=utf-8"}, {"Content-Security-Policy", "default-src 'none'"}}, std::move(page)};
+}
 
 constexpr const char* architecture()
 {
@@ -49,11 +59,21 @@ std::string info_json()
         + R"(,"arch":")" + architecture() + "\"}";
 }
 
-intake::bounds intake_bounds(const options& with) { return {with.publishes_max, with.publish_bytes_max, milliseconds(1'000)}; }
+intake::bounds intake_bounds(const options& with)
+{
+    return {with.publishes_max, with.publish_bytes_max, std::min(milliseconds(1'000), with.ready_deadline / 4)};
+}
 
 function_proxy::bounds proxy_bounds(const options& with)
 {
     return {with.upstream_timeout, with.function_answer_bytes_max, with.function_calls_max};
+}
+
+http::client_options client_options_of(std::shared_ptr<http::byte_budget> answers)
+{
+    http::client_options client;
+    client.answers = std::move(answers);
+    return client;
 }
 
 }
@@ -71,8 +91,9 @@ application::application(loop& on, stores opened, const options& with, std::func
       known_(*stores_.functions, *stores_.endpoints, *stores_.namespaces,
              [this](std::string_view message) { log_.error("value cannot be read {}", message); }),
       intake_(on, std::move(stores_.logs), intake_bounds(with), log),
-      replicas_(on, {}),
-      async_(known_, policy_, intake_, function_meters_),
+      answers_(std::make_shared<http::byte_budget>(with.answer_bytes_budget)),
+      replicas_(on, client_options_of(answers_)),
+      async_(known_, policy_, intake_, function_meters_, log),
       proxy_(known_, replicas_, function_meters_, proxy_bounds(with)),
       functions_(on, known_, *stores_.functions, function_meters_),
       namespaces_(on, known_, *stores_.namespaces)
@@ -129,7 +150,16 @@ void application::on_ready(std::function<void()> ready)
     });
 }
 
-bool application::ready() const { return connected_() && known_.current() && intake_.known(); }
+std::string application::not_ready_because() const
+{
+    if (!connected_())
+        return "no connection to NATS";
+    if (!known_.current() || !intake_.known())
+        return "what is deployed and how full the logs are is not known yet";
+    if (!intake_.answered_within(options_.ready_deadline))
+        return "JetStream has not answered for " + std::to_string(options_.ready_deadline.count()) + " ms (ready_deadline)";
+    return {};
+}
 
 application::body_bound application::bound_of(const http_request& head)
 {
@@ -138,20 +168,39 @@ application::body_bound application::bound_of(const http_request& head)
         return {policy_.body_bytes_max, "body_bytes_max"};
     if (to.to && to.to->id == route_id::function)
         return {options_.function_body_bytes_max, "function_body_bytes_max"};
-    return {api_body_bytes_max, api_body_key};
+    return {options_.api_body_bytes_max, "api_body_bytes_max"};
+}
+
+std::optional<http_response> application::refusal_of(const http_request& head, const routed& to) const
+{
+    if (!to.to)
+        return text_answer(404, "404 page not found");
+    if (to.to->restricted && !auth_.allows(head.field("Authorization")))
+        return unauthorized();
+    if (!to.method_allowed)
+        return method_not_allowed(*to.to);
+    return std::nullopt;
+}
+
+std::optional<http_response> application::early_answer(const http_request& head)
+{
+    const auto to = find_route(head.method, head.path());
+    auto refusal = refusal_of(head, to);
+    if (!refusal && to.to->id == route_id::async_function)
+        refusal = async_.refusal_of(head);
+    if (!refusal && to.to->id == route_id::function)
+        refusal = proxy_.refusal_of(head);
+    if (refusal && to.to && to.to->counted)
+        http_meters_.answered(*to.to, head.method, refusal->status, 0);
+    return refusal;
 }
 
 void application::handle(http::exchange_ptr exchange)
 {
-    const auto& request = exchange->request();
-    const auto to = find_route(request.method, request.path());
+    const auto to = find_route(exchange->request().method, exchange->request().path());
     const call from(std::move(exchange), to, http_meters_, std::chrono::steady_clock::now());
-    if (!to.to)
-        return from.reply(text_answer(404, "404 page not found"));
-    if (to.to->restricted && !auth_.allows(request.field("Authorization")))
-        return from.reply(unauthorized());
-    if (!to.method_allowed)
-        return from.reply(method_not_allowed(*to.to));
+    if (auto refusal = refusal_of(from.request(), to))
+        return from.reply(*std::move(refusal));
     dispatch(from, to);
 }
 
@@ -166,13 +215,13 @@ void application::dispatch(const call& from, const routed& to)
     case route_id::one_namespace: return dispatch_namespace(from);
     case route_id::info: return from.reply(json_answer(200, info_json()));
     case route_id::healthz: return from.reply(empty_answer(200));
-    case route_id::readyz:
-        return from.reply(
-            ready()
-                ? empty_answer(200)
-                : unavailable(connected_() ? "what is deployed and how full the logs are is not known yet" : "no connection to NATS", 1));
+    case route_id::readyz: {
+        const auto why = not_ready_because();
+        return from.reply(why.empty() ? empty_answer(200) : unavailable(why, 1));
+    }
     case route_id::metrics: return from.reply({200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, registry_.text()});
     case route_id::root: return from.reply(redirect_to_ui());
+    case route_id::ui: return from.reply(ui_page());
     }
 }
 

@@ -24,20 +24,25 @@ public:
     application(loop& on, stores opened, const options& with, std::function<bool()> connected, logger& log);
 
     body_bound bound_of(const http_request& head) override;
+    std::optional<http_response> early_answer(const http_request& head) override;
     void handle(http::exchange_ptr exchange) override;
 
     // The server's max_payload, at each connect: lowers the body's bound, with a warning.
     void set_message_bytes_max(std::uint64_t bytes);
     void count_reconnects(std::uint64_t total);
-    // Connected, and the mirror current: calls are accepted and known functions found.
-    bool ready() const;
+    // Connected, the mirror current, and the store answers: calls are accepted and known functions found.
+    bool ready() const { return not_ready_because().empty(); }
+    std::string not_ready_because() const; // empty: it is ready
     // Called once, when it has heard what is deployed and how full the logs are.
     void on_ready(std::function<void()> ready);
     bool idle() const noexcept { return intake_.under_way() == 0 && proxy_.under_way() == 0; }
+    // What is held of answers of synchronous calls: while they are read, and until their clients have taken them.
+    const std::shared_ptr<http::byte_budget>& answers() const noexcept { return answers_; }
     // Lets go of everything: calls under way end unanswered.
     void close();
 
 private:
+    std::optional<http_response> refusal_of(const http_request& head, const routed& to) const;
     void dispatch(const call& from, const routed& to);
     void dispatch_functions(const call& from);
     void dispatch_namespace(const call& from);
@@ -57,6 +62,7 @@ private:
     core::directory known_;
     core::accept_policy policy_;
     intake intake_;
+    std::shared_ptr<http::byte_budget> answers_;
     http::client replicas_;
     async_handler async_;
     function_proxy proxy_;

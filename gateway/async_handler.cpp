@@ -23,43 +23,71 @@ std::int64_t unix_ns_now()
 
 }
 
-void async_handler::handle(call from) { append(std::move(from), {unix_ns_now(), random_.next()}); }
-
-void async_handler::append(call from, core::accept_moment when)
+std::optional<http_response> async_handler::refusal_of(const http_request& head) const
 {
-    auto accepted = core::accept(from.request(), known_, policy_, when);
-    if (!accepted)
-        return from.reply(answer_of(accepted.error()));
-    if (const auto why = into_.refusal_for(accepted->partition, accepted->message.payload.size()))
-        return from.reply(answer_of(*why));
-    accepted->message.deadline = policy_.publish_deadline / attempts;
-    const auto partition = accepted->partition;
-    into_.append(std::move(*accepted), [this, from = std::move(from), when, partition](message_log::result<stored_at> stored) {
-        finished(from, when, partition, stored);
-    });
+    const auto to = core::admit(head, known_, policy_);
+    return to ? std::nullopt : std::optional(answer_of(to.error()));
 }
 
-void async_handler::finished(const call& from, core::accept_moment when, std::uint32_t partition,
-                             const message_log::result<stored_at>& stored)
+struct async_handler::publishing {
+    call from;
+    core::accept_moment when;
+    core::accepted sealed; // sent again as it is: what is deployed may have changed meanwhile
+};
+
+void async_handler::handle(call from)
+{
+    const core::accept_moment when{unix_ns_now(), random_.next()};
+    auto sealed = core::accept(from.request(), known_, policy_, when);
+    if (!sealed)
+        return from.reply(answer_of(sealed.error()));
+    sealed->message.deadline = policy_.publish_deadline / attempts;
+    const auto what = std::make_shared<publishing>(publishing{std::move(from), when, std::move(*sealed)});
+    what->from.take_body(); // it is in the message
+    append(what);
+}
+
+void async_handler::append(const publishing_ptr& what)
+{
+    // A server that came back with a smaller bound would close the connection on this one, each time.
+    const auto bytes = what->sealed.message.payload.size();
+    if (bytes > policy_.message_bytes_max)
+        return refuse(what, core::body_too_large(policy_.body_bytes_max));
+    if (const auto why = into_.refusal_for(what->sealed.partition, bytes))
+        return refuse(what, *why);
+    into_.append(what->sealed, [this, what](message_log::result<stored_at> stored) { finished(what, stored); });
+}
+
+void async_handler::finished(const publishing_ptr& what, const message_log::result<stored_at>& stored)
 {
     if (stored)
-        return accepted(from, when, partition);
-    if (stored.error() == log_errc::unknown && steady_clock::now() - from.started() < policy_.publish_deadline * (attempts - 1) / attempts)
-        return append(from, when);
+        return accepted(what);
+    const auto asked_for = steady_clock::now() - what->from.started();
+    if (stored.error() == log_errc::unknown && asked_for < policy_.publish_deadline * (attempts - 1) / attempts)
+        return append(what);
     if (stored.error() == log_errc::too_large)
-        return from.reply(answer_of({413, "the call is larger than the message log takes (max_payload)"}));
+        return refuse(what, {413, "the call is larger than the message log takes (max_payload)"});
     if (stored.error() == log_errc::full)
-        return from.reply(unavailable("the queue is full", full_retry_s));
-    from.reply(unavailable("the call could not be queued: " + stored.error().message(), unavailable_retry_s));
+        return refuse(what, {503, "the queue is full", full_retry_s});
+    refuse(what, {503, "the call could not be queued: " + stored.error().message(), unavailable_retry_s});
 }
 
-void async_handler::accepted(const call& from, core::accept_moment when, std::uint32_t partition)
+void async_handler::accepted(const publishing_ptr& what)
 {
+    const auto& from = what->from;
     if (const auto name = parse_function_name(from.name()); name && known_.find(*name))
         counted_.of(*name)->accepted();
-    auto answer = core::accept_answer(from.request(), partition, when);
+    auto answer = core::accept_answer(from.request(), what->sealed.partition, what->when);
     answer.push_back({"X-Served-By", served_by});
     from.reply({202, std::move(answer), {}});
+}
+
+void async_handler::refuse(const publishing_ptr& what, const core::refusal& why)
+{
+    if (const auto left_out = refusals_logged_.allow(steady_clock::now()))
+        log_.warn("call refused invocation={} function={} partition={} status={} reason=\"{}\" not_logged={}", what->sealed.message.id,
+                  what->from.name(), what->sealed.partition, why.status, why.text, *left_out);
+    what->from.reply(answer_of(why));
 }
 
 }

@@ -32,6 +32,7 @@ public:
     mono_time started() const noexcept { return started_; }
     std::string take_body() { return exchange_->take_body(); }
     bool abandoned() const noexcept { return exchange_->abandoned(); }
+    void on_abandoned(std::function<void()> gone) const { exchange_->on_abandoned(std::move(gone)); }
     void reply(http_response response) const;
 
 private:

@@ -2,11 +2,23 @@
 
 #include "adapters/process/files.hpp"
 
+#include <algorithm>
+
 namespace sluice::gateway {
 
 namespace {
 
 constexpr milliseconds drain_poll_interval{20};
+
+// A body that is within its own bound must find room in an empty budget.
+void check_budgets(const options& with)
+{
+    const auto largest = std::max({with.body_bytes_max, with.function_body_bytes_max, with.api_body_bytes_max});
+    if (with.body_bytes_budget < largest)
+        throw config::error("body_bytes_budget: smaller than the largest body, " + std::to_string(largest) + " bytes");
+    if (with.answer_bytes_budget < with.function_answer_bytes_max)
+        throw config::error("answer_bytes_budget: smaller than function_answer_bytes_max");
+}
 
 http::server_options server_options_of(const options& with, const core::listen_address& listen)
 {
@@ -14,6 +26,7 @@ http::server_options server_options_of(const options& with, const core::listen_a
     server.host = listen.host;
     server.port = listen.port;
     server.connections_max = with.connections_max;
+    server.body_bytes_budget = with.body_bytes_budget;
     server.header_deadline = with.header_deadline;
     server.body_deadline = with.body_deadline;
     server.write_deadline = with.write_deadline;
@@ -31,7 +44,9 @@ frontend::frontend(loop& on, nats::connection& store, const options& with, logge
       log_(log),
       drain_poll_(on),
       self_(std::make_shared<frontend*>(this))
-{}
+{
+    check_budgets(with);
+}
 
 frontend::~frontend() { *self_ = nullptr; }
 
@@ -51,7 +66,9 @@ void frontend::serve(stores opened)
     try {
         application_.emplace(
             loop_, std::move(opened), options_, [this] { return store_.connected(); }, log_);
-        server_.emplace(loop_, server_options_of(options_, listen_), *application_);
+        auto server = server_options_of(options_, listen_);
+        server.answers = application_->answers();
+        server_.emplace(loop_, std::move(server), *application_);
     } catch (const std::exception& wrong) {
         return fail(wrong.what());
     }

@@ -16,6 +16,7 @@ using std::chrono::steady_clock;
 constexpr std::string_view prefix = "/function/";
 constexpr std::size_t replicas_tried_max = 3;
 constexpr std::uint32_t retry_s = 1;
+constexpr unsigned client_closed_request = 499; // as nginx counts it; only a client that closed its sending side alone reads it
 const std::string user_agent = std::string("sluice-gateway/") + release;
 
 bool is_proxied(std::string_view method)
@@ -69,28 +70,37 @@ struct function_proxy::attempt {
     std::size_t head_size = 0; // of request.head without a token
     std::vector<std::string> tried;
     steady_clock::time_point deadline;
+    http::client::call_id under_way = 0;
+    bool abandoned = false;
 };
+
+std::optional<http_response> function_proxy::refusal_of(const http_request& head) const
+{
+    const auto name = parse_function_name(core::split_target(head.target, prefix).name);
+    if (!name)
+        return text_answer(404, "no function can have the name in this path");
+    if (!known_.current())
+        return unavailable("the list of functions is not known yet", retry_s);
+    if (!known_.find(*name))
+        return text_answer(404, "error finding function " + name->full() + ": not found");
+    if (!is_proxied(head.method))
+        return method_not_allowed();
+    if (under_way_ >= bounds_.calls_max)
+        return of_ours(unavailable("too many synchronous calls are under way: function_calls_max", retry_s));
+    return std::nullopt;
+}
 
 void function_proxy::handle(call from)
 {
     const auto& request = from.request();
+    if (auto refusal = refusal_of(request))
+        return from.reply(*std::move(refusal));
     const auto name = parse_function_name(from.name());
-    if (!name)
-        return from.reply(text_answer(404, "no function can have the name in this path"));
-    if (!known_.current())
-        return from.reply(unavailable("the list of functions is not known yet", retry_s));
-    if (!known_.find(*name))
-        return from.reply(text_answer(404, "error finding function " + name->full() + ": not found"));
-    if (!is_proxied(request.method))
-        return from.reply(method_not_allowed());
-    if (under_way_ >= bounds_.calls_max)
-        return from.reply(of_ours(unavailable("too many synchronous calls are under way: function_calls_max", retry_s)));
-
     const auto unix_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
     const auto target = core::split_target(request.target, prefix);
     const auto id = core::make_id(unix_ns / 1'000'000, 0, random_.next());
-    auto what = std::make_shared<attempt>(
-        attempt{from, *name, counted_.of(*name), {}, std::to_string(unix_ns), {}, 0, {}, steady_clock::now() + bounds_.upstream_timeout});
+    auto what = std::make_shared<attempt>(attempt{
+        from, *name, counted_.of(*name), {}, std::to_string(unix_ns), {}, 0, {}, steady_clock::now() + bounds_.upstream_timeout, 0, false});
     auto& upstream = what->request;
     upstream.method = request.method;
     upstream.target = std::string(target.path.empty() ? "/" : target.path).append(target.query);
@@ -103,6 +113,11 @@ void function_proxy::handle(call from)
         upstream.body = std::make_shared<const std::string>(what->from.take_body());
     ++under_way_;
     what->counted->started();
+    // Weak: the call itself keeps this callback.
+    what->from.on_abandoned([this, weak = std::weak_ptr(what)] {
+        if (const auto left = weak.lock())
+            abandoned(left);
+    });
     send(what);
 }
 
@@ -122,12 +137,15 @@ void function_proxy::send(const attempt_ptr& what)
     if (!replica->token.empty())
         append_field(request.head, wire::replica_token_header, replica->token);
     request.deadline = std::max(milliseconds(1), std::chrono::ceil<milliseconds>(what->deadline - steady_clock::now()));
-    replicas_.call(std::move(request), [this, what, id = replica->replica](outcome result) { answered(what, id, std::move(result)); });
+    what->under_way =
+        replicas_.call(std::move(request), [this, what, id = replica->replica](outcome result) { answered(what, id, std::move(result)); });
 }
 
 void function_proxy::answered(const attempt_ptr& what, const std::string& replica, outcome result)
 {
     balancer_.finished(what->function, replica);
+    if (what->abandoned && result.kind != outcome_kind::delivered)
+        return finish(what, of_ours(text_answer(client_closed_request, "the client closed the connection before the function's answer")));
     switch (result.kind) {
     case outcome_kind::delivered:
         adopt_cut(result.reply);
@@ -138,10 +156,17 @@ void function_proxy::answered(const attempt_ptr& what, const std::string& replic
                                                   + std::to_string(bounds_.answer_bytes_max) + " bytes")));
         return finish(what, passed_on(std::move(result.reply), what->from.request().field("Content-Type")));
     case outcome_kind::refused: return send(what);
-    case outcome_kind::unreachable: return finish(what, of_ours(text_answer(502, "the function's connection broke")));
+    case outcome_kind::unreachable: return finish(what, of_ours(text_answer(502, "the function's connection broke: " + result.reason)));
     case outcome_kind::timed_out: return finish(what, of_ours(text_answer(504, "the function did not answer within upstream_timeout")));
     case outcome_kind::overloaded: return finish(what, of_ours(unavailable("the gateway cannot open a connection", retry_s)));
     }
+}
+
+// Its answer comes through the cancelled request.
+void function_proxy::abandoned(const attempt_ptr& what)
+{
+    what->abandoned = true;
+    replicas_.cancel(what->under_way);
 }
 
 void function_proxy::finish(const attempt_ptr& what, http_response response)

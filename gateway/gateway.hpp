@@ -22,9 +22,13 @@ struct options {
     std::uint64_t body_bytes_max = 1024 * 1024;                 // of an asynchronous call
     std::uint64_t function_body_bytes_max = 8 * 1024 * 1024;    // of a synchronous call
     std::uint64_t function_answer_bytes_max = 32 * 1024 * 1024; // of the answer to a synchronous call
+    std::uint64_t api_body_bytes_max = 1024 * 1024;             // of a request to /system/*
+    std::uint64_t body_bytes_budget = 256ull * 1024 * 1024;     // all request bodies that are held
+    std::uint64_t answer_bytes_budget = 256ull * 1024 * 1024;   // all answers to synchronous calls that are held
     milliseconds upstream_timeout{60'000};                      // of a synchronous call, from its last byte to the whole answer
     std::uint32_t function_calls_max = 4096;                    // synchronous calls under way
     milliseconds publish_deadline{5'000};                       // from acceptance to the log's answer
+    milliseconds ready_deadline{5'000};                         // without an answer of JetStream: not ready
     std::uint32_t publishes_max = 8192;                         // asynchronous calls that wait for the log's answer
     std::uint64_t publish_bytes_max = 256ull * 1024 * 1024;     // the bytes of those
     std::uint32_t connections_max = 10'000;

@@ -73,6 +73,7 @@ void intake::heard(std::uint32_t partition, const message_log::result<log_info>&
 {
     if (!info)
         return; // unknown is not zero: what was last heard stands
+    answered_at_ = std::chrono::steady_clock::now();
     fills_[partition].bytes = info->bytes;
     fills_[partition].bytes_max = info->bytes_max;
     fills_[partition].heard = true;
@@ -101,6 +102,8 @@ void intake::judge(std::uint32_t partition)
 
 void intake::note(const message_log::result<stored_at>& stored)
 {
+    if (stored)
+        answered_at_ = std::chrono::steady_clock::now();
     const bool failed = !stored && stored.error() != log_errc::too_large;
     if (failed == failing_)
         return;

@@ -15,12 +15,21 @@ void add_bounds(config::table& table, options& into)
                 64 * mib);
     table.bytes("function_body_bytes_max", "largest body of a synchronous call", into.function_body_bytes_max, 1024, 1024 * mib);
     table.bytes("function_answer_bytes_max", "largest answer to a synchronous call", into.function_answer_bytes_max, 1024, 1024 * mib);
+    table.bytes("api_body_bytes_max",
+                "largest body of a request to /system/*; what it describes must fit into the server's max_payload too",
+                into.api_body_bytes_max, 1024, 64 * mib);
+    table.bytes("body_bytes_budget", "request bodies held at once, those above 16 KiB; above it 503 for the next one",
+                into.body_bytes_budget, mib, 1ull << 40);
+    table.bytes("answer_bytes_budget", "answers to synchronous calls held at once, those above 16 KiB; above it 502 for the next one",
+                into.answer_bytes_budget, mib, 1ull << 40);
     table.duration("upstream_timeout", "of a synchronous call, to the function's whole answer", into.upstream_timeout, milliseconds(1),
                    hours(24));
     table.number("function_calls_max", "synchronous calls under way; above it 503", into.function_calls_max, 1, 1'000'000);
     // The log forgets an id after its duplicate window, 20 s: a call may not be published again after that.
     table.duration("publish_deadline", "until the log has answered for an asynchronous call; then 503", into.publish_deadline,
                    milliseconds(100), milliseconds(15'000));
+    table.duration("ready_deadline", "/readyz is 503 when JetStream has not answered for that long", into.ready_deadline, milliseconds(400),
+                   hours(1));
     table.number("publishes_max", "asynchronous calls that wait for the log's answer; above it 503", into.publishes_max, 1, 1'000'000);
     table.bytes("publish_bytes_max", "bytes of the calls that wait for the log's answer; above it 503", into.publish_bytes_max, mib,
                 1ull << 40);

@@ -17,7 +17,7 @@ bool has_word(std::string_view words, std::string_view word) noexcept
     return false;
 }
 
-bool has_name(const route& of) noexcept { return of.path.size() > 1 && of.path.back() == '/'; }
+bool has_name(const route& of) noexcept { return of.path.size() > 1 && of.path.back() == '/' && of.id != route_id::ui; }
 
 // Whether the path is this route's; `name` gets what follows it.
 bool matches(const route& candidate, std::string_view path, std::string_view& name) noexcept

@@ -19,6 +19,7 @@ enum class route_id : std::uint8_t {
     readyz,
     metrics,
     root,
+    ui,
 };
 
 struct route {
@@ -44,6 +45,8 @@ inline constexpr std::array routes{
     route{"/readyz", "GET HEAD", route_id::readyz},
     route{"/metrics", "GET HEAD", route_id::metrics},
     route{"/", "GET HEAD", route_id::root},
+    route{"/ui", "GET HEAD", route_id::root},
+    route{"/ui/", "GET HEAD", route_id::ui},
 };
 
 struct routed {

@@ -65,7 +65,7 @@ TEST_F(gateway_api, bad_deployments_are_400_naming_the_field)
     }
     EXPECT_EQ(ask("PUT", "/system/functions", "", "{").status, 400u);
     EXPECT_EQ(ask("DELETE", "/system/functions", "", R"({"functionName":""})").status, 400u);
-    EXPECT_EQ(ask("POST", "/system/functions", "", std::string(70'000, ' ')).status, 413u);
+    EXPECT_EQ(ask("POST", "/system/functions", "", std::string(1'100'000, ' ')).status, 413u);
     EXPECT_EQ(ask("GET", "/system/functions").body, "[]");
 }
 
