@@ -39,6 +39,7 @@ void add_cgi_environment(string_map& environment, const http_request& request)
     environment["Http_Content_Length"] = length;
     environment["Http_Path"] = request.path();
     environment["Http_Host"] = request.field("host");
+    environment.erase("Http_Query"); // a field "Query" is no query
     if (!request.query().empty())
         environment["Http_Query"] = request.query();
 }

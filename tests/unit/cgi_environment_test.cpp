@@ -58,6 +58,20 @@ TEST(cgi_environment, a_field_cannot_stand_for_what_is_ours)
     auto got = environment_of(make_request({{"Method", "DELETE"}, {"Path", "/other"}}));
     EXPECT_EQ(got["Http_Method"], "POST");
     EXPECT_EQ(got["Http_Path"], "/a%20b");
+    auto request = make_request({{"Query", "forged"}, {"Host", "h"}, {"ContentLength", "9"}});
+    request.target = "/";
+    got = environment_of(request);
+    EXPECT_FALSE(got.contains("Http_Query"));
+    EXPECT_EQ(got["Http_ContentLength"], "5");
+}
+
+TEST(cgi_environment, no_field_makes_a_variable_that_programs_obey)
+{
+    const auto got = environment_of(make_request({{"LD_PRELOAD", "/tmp/x.so"}, {"Path", "/tmp"}, {"Proxy", "p"}, {"=x", "y"}}),
+                                    {{"PATH", "/bin"}, {"Http_Own", "1"}});
+    for (const auto& [name, value] : got)
+        EXPECT_TRUE(name.starts_with("Http_") || name == "PATH") << name;
+    EXPECT_EQ(got.at("PATH"), "/bin");
 }
 
 }
