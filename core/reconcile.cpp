@@ -104,6 +104,7 @@ private:
         if (function_.start_not_before && now_ < *function_.start_not_before)
             return wake_at(*function_.start_not_before);
         const auto count = std::min(function_.desired - running, free_slots);
+        decision_.no_room_for = function_.desired - running - count;
         for (std::uint32_t i = 0; i < count; ++i)
             decision_.steps.push_back({replica_action::start, {}, {}});
     }

@@ -48,6 +48,7 @@ struct reconcile_step {
 
 struct reconcile_decision {
     std::vector<reconcile_step> steps;
+    std::uint32_t no_room_for = 0; // wanted replicas beyond free_slots
     std::optional<mono_time> wake; // the next moment at which time alone changes the decision
 };
 

@@ -108,13 +108,16 @@ parsed<replica_plan> plan_replicas(const function_spec& spec)
     return plan_process(spec);
 }
 
-parsed<function_spec> parse_runnable_deployment(std::string_view json)
+parsed<function_spec> parse_runnable_deployment(std::string_view json, const deployment_bounds& bounds)
 {
     auto spec = parse_deployment(json);
     if (!spec)
         return spec;
-    if (auto plan = plan_process(*spec); !plan)
+    auto plan = plan_process(*spec);
+    if (!plan)
         return std::move(plan.error());
+    if (plan->replicas > bounds.replicas_max)
+        return field_error{"labels.com.openfaas.scale.min", "is more than replicas_max, " + std::to_string(bounds.replicas_max)};
     return spec;
 }
 

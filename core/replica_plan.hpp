@@ -24,7 +24,10 @@ parsed<replica_plan> plan_replicas(const function_spec& spec);
 
 // parse_deployment, and it refuses what the spec alone shows can never be started. What only the provider's machine knows (programs,
 // secrets) is not looked at: that becomes the function's trouble.
-parsed<function_spec> parse_runnable_deployment(std::string_view json);
+struct deployment_bounds {
+    std::uint32_t replicas_max = 256; // that the label com.openfaas.scale.min may ask for
+};
+parsed<function_spec> parse_runnable_deployment(std::string_view json, const deployment_bounds& bounds = {});
 
 // An operator's endpoint, "NAME[.NS]=http://HOST:PORT[,max_inflight=N]": a process that is not ours.
 struct static_function {

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <system_error>
 
 namespace sluice::watchdog {
 
@@ -122,12 +123,16 @@ void http_executor::try_connect()
         return connecting_ended(0);
     if (errno != EINPROGRESS)
         return connecting_ended(errno);
-    watch_probe_ = std::make_unique<writable_watch>(loop_, probe_socket_.number(), [this] {
-        int error = 0;
-        socklen_t size = sizeof error;
-        ::getsockopt(probe_socket_.number(), SOL_SOCKET, SO_ERROR, &error, &size);
-        connecting_ended(error);
-    });
+    try {
+        watch_probe_ = std::make_unique<writable_watch>(loop_, probe_socket_.number(), [this] {
+            int error = 0;
+            socklen_t size = sizeof error;
+            ::getsockopt(probe_socket_.number(), SOL_SOCKET, SO_ERROR, &error, &size);
+            connecting_ended(error);
+        });
+    } catch (const std::system_error& shortage) { // of descriptors: asked again like any other refusal
+        return connecting_ended(shortage.code().value());
+    }
     probe_timer_.after(probe_deadline, [this] { connecting_ended(ETIMEDOUT); });
 }
 

@@ -37,6 +37,7 @@ http::server_options front_of(const options& given, const core::watchdog_config&
         on = listen_on(given.listen, "listen");
     }
     on.connections_max = given.connections_max;
+    on.body_bytes_budget = std::max(given.body_bytes_budget, given.body_bytes_max); // else the largest allowed body could never come
     on.header_deadline = std::min(config.read_timeout, header_deadline_max);
     on.body_deadline = config.read_timeout;
     on.write_deadline = config.write_timeout;

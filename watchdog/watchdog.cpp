@@ -69,6 +69,8 @@ void add_to(config::table& table, options& into)
     table.text("end_file", "written with the reason of an end that nobody asked for; empty: none", into.end_file);
     table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
     table.bytes("body_bytes_max", "largest body of a call", into.body_bytes_max, 0, std::uint64_t{4} << 30);
+    table.bytes("body_bytes_budget", "bodies of all calls together that are held; above it 503; at least body_bytes_max",
+                into.body_bytes_budget, 0, std::uint64_t{1} << 40);
     table.bytes("answer_bytes_max", "largest answer of the function; above it the rest is counted and dropped", into.answer_bytes_max, 1,
                 std::uint64_t{4} << 30);
     table.bytes("log_bytes_max", "if stderr is a file: its older half is dropped at this size; 0: never", into.log_bytes_max, 0,

@@ -20,6 +20,7 @@ struct options {
     std::string end_file;
     std::string log_level = "info";
     std::uint64_t body_bytes_max = 64 * 1024 * 1024;
+    std::uint64_t body_bytes_budget = 256 * 1024 * 1024;
     std::uint64_t answer_bytes_max = 8 * 1024 * 1024;
     std::uint64_t log_bytes_max = 0;
     std::uint32_t connections_max = 4'096;
@@ -33,7 +34,8 @@ struct options {
 void add_to(config::table& table, options& into);
 
 // `environment` is the function's where no setup_fd is given. Runs until SIGTERM or SIGINT (answers 0), or until an http function's
-// process ends by itself (answers 1). An end that nobody asked for leaves its reason in end_file. Throws config::error naming the variable or option, std::system_error when it cannot listen.
+// process ends by itself (answers 1). An end that nobody asked for leaves its reason in end_file. Throws config::error naming the variable
+// or option, std::system_error when it cannot listen.
 int run(const options& given, const string_map& environment);
 
 }

@@ -1,5 +1,7 @@
 #include "adapters/process/files.hpp"
 
+#include "adapters/process/owned_fd.hpp"
+
 #include <cerrno>
 #include <fcntl.h>
 #include <system_error>
@@ -23,7 +25,25 @@ void write_all(int fd, const std::string& content, const std::string& path)
 
 }
 
-void write_file_atomically(const std::string& path, const std::string& content)
+namespace {
+
+void sync(int fd, const std::string& path)
+{
+    if (::fsync(fd) != 0)
+        fail(path);
+}
+
+void sync_folder_of(const std::string& path)
+{
+    const auto slash = path.rfind('/');
+    const auto folder = slash == path.npos ? std::string(".") : path.substr(0, slash + 1);
+    const owned_fd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!opened)
+        fail(folder);
+    sync(opened.number(), folder);
+}
+
+void replace_file(const std::string& path, const std::string& content, bool durably)
 {
     const auto part = path + ".part." + std::to_string(::getpid());
     const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -31,6 +51,8 @@ void write_file_atomically(const std::string& path, const std::string& content)
         fail(part);
     try {
         write_all(fd, content, part);
+        if (durably)
+            sync(fd, part);
     } catch (...) {
         ::close(fd);
         ::unlink(part.c_str());
@@ -41,6 +63,16 @@ void write_file_atomically(const std::string& path, const std::string& content)
         ::unlink(part.c_str());
         fail(path);
     }
+}
+
+}
+
+void write_file_atomically(const std::string& path, const std::string& content) { replace_file(path, content, false); }
+
+void write_file_durably(const std::string& path, const std::string& content)
+{
+    replace_file(path, content, true);
+    sync_folder_of(path);
 }
 
 void write_ready_file(const std::string& path, const std::string& host, unsigned port)

@@ -5,6 +5,8 @@ namespace sluice::process {
 
 // Replaces the file at once: a reader sees the old content or the new, never a part. Mode 0600. Throws std::system_error naming the path.
 void write_file_atomically(const std::string& path, const std::string& content);
+// The same, and it is on the disk, name included, when this returns: after a power cut the file is old or new, not empty.
+void write_file_durably(const std::string& path, const std::string& content);
 
 // Tells whoever waits for it that a role is ready, and where it listens: "host:port\n", a numeric IPv6 host in brackets;
 // without a listener (port 0) "no listener\n". Does nothing when `path` is empty.

@@ -80,7 +80,7 @@ state_folder::secret state_folder::keep_secret(const std::string& name, const st
     if (!value.empty())
         return {value, false};
     value = first.empty() ? random_hex(secret_bytes) : first;
-    process::write_file_atomically(path, value + '\n');
+    process::write_file_durably(path, value + '\n');
     return {value, true};
 }
 

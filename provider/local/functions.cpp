@@ -225,6 +225,7 @@ void functions::settle(const std::string& key)
     const auto decision = keep ? core::reconcile_decision{} : core::reconcile(state, policy_of(options_), free_slots, now());
     for (const auto& step : decision.steps)
         perform(of, step);
+    note_room(of, decision.no_room_for);
     publish(of);
     if (!of.wanted && of.replicas.empty()) {
         entries_.erase(at);
@@ -255,7 +256,7 @@ void functions::perform(entry& of, const core::reconcile_step& step)
     case replica_action::terminate: return runs.terminate();
     case replica_action::kill:
         events_.warn("replica killed function={} replica={} reason=\"{}\"", of.name.full(), step.replica, step.reason);
-        return runs.kill();
+        return runs.kill(step.reason + ": " + runs.why_not_ready());
     }
 }
 
@@ -304,7 +305,9 @@ void functions::remove_replica(const std::string& key, const std::string& id, pr
     auto reason = launcher_.end_reason(ended->record());
     launcher_.clean_up(ended->record());
     if (ended->phase() < replica_phase::leaving) {
-        if (reason.empty())
+        if (!ended->kill_reason().empty())
+            reason = ended->kill_reason();
+        else if (reason.empty())
             reason = "the replica ended: " + process::how_it_ended(status);
         events_.warn("replica ended function={} replica={} code={} signal={} reason=\"{}\"", of.name.full(), id, status.code, status.signal,
                      reason);
@@ -322,6 +325,9 @@ void functions::remove_replica(const std::string& key, const std::string& id, pr
     }
     replicas_gauge_.set(static_cast<double>(running()));
     schedule(key);
+    for (const auto& [other, waits] : entries_) // there is room now
+        if (waits.no_room_for > 0)
+            schedule(other);
     if (stopping_)
         finish_stop();
 }
@@ -333,36 +339,6 @@ void functions::count_failure(entry& of, std::string reason)
     ++of.failures;
     of.start_not_before = now() + core::backoff(of.failures, options_.restart_wait_min, options_.restart_wait_max);
     schedule(of.name.key());
-}
-
-// What keeps the function from running as its spec says, as far as it is known.
-std::optional<function_trouble> functions::trouble_of(const entry& of) const
-{
-    if (!of.refused.empty())
-        return function_trouble{of.refused, of.failures};
-    const auto takes_calls = std::count_if(of.replicas.begin(), of.replicas.end(), [&](const auto& runs) {
-        return runs->phase() == replica_phase::ready && of.plan && runs->record().spec_hash == of.plan->spec_hash;
-    });
-    if (!of.plan || of.failure.empty() || takes_calls >= of.plan->replicas)
-        return std::nullopt;
-    return function_trouble{of.failure, of.failures};
-}
-
-void functions::publish(const entry& of)
-{
-    const auto key = of.name.key();
-    if (find_static(key))
-        return; // what is left of an ordinary function of that name
-    if (!of.wanted)
-        return publisher_.erase(key);
-    function_endpoints published{of.name, of.plan ? of.plan->replicas : 1, {}, trouble_of(of)};
-    for (const auto& runs : of.replicas) {
-        const auto& record = runs->record();
-        if (runs->phase() < replica_phase::leaving)
-            published.replicas.push_back(
-                {record.replica, "127.0.0.1", record.port, record.max_inflight, record.token, runs->phase() == replica_phase::ready});
-    }
-    publisher_.set(key, core::encode(published));
 }
 
 void functions::save() const
@@ -379,7 +355,7 @@ void functions::stop(std::function<void()> stopped)
     if (stopping_) {
         for (const auto& [key, each] : entries_)
             for (const auto& runs : each.replicas)
-                runs->kill();
+                runs->kill("stopped");
         return;
     }
     stopping_ = true;

@@ -47,6 +47,7 @@ private:
         std::string refused; // why the last spec cannot be run
         std::string failure; // of the last replica that ended or did not start
         std::uint32_t failures = 0;
+        std::uint32_t no_room_for = 0; // replicas beyond replicas_max
         std::optional<mono_time> start_not_before;
         std::unique_ptr<timer> wake;
     };
@@ -64,6 +65,7 @@ private:
     void schedule(const std::string& key);
     void settle(const std::string& key);
     void perform(entry& of, const core::reconcile_step& step);
+    void note_room(entry& of, std::uint32_t no_room_for);
     void start_replica(entry& of);
     void add_replica(entry& of, core::replica_record record);
     void remove_replica(const std::string& key, const std::string& id, process::exit_status status);

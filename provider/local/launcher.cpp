@@ -101,6 +101,7 @@ std::vector<std::string> launcher::arguments(const core::replica_record& record)
     add("--log-level", options_.log_level);
     add("--drain-deadline", config::format_duration(options_.drain_deadline));
     add("--body-bytes-max", std::to_string(options_.body_bytes_max));
+    add("--body-bytes-budget", std::to_string(options_.body_bytes_budget));
     add("--answer-bytes-max", std::to_string(options_.answer_bytes_max));
     add("--log-bytes-max", std::to_string(options_.log_bytes_max));
     add("--connections-max", std::to_string(options_.connections_max));

@@ -159,6 +159,8 @@ void add_to(config::table& table, options& into)
     table.number("replicas_max", "replicas of all functions together", into.replicas_max, 1, 100'000);
     table.number("connections_max", "connections to one replica at once", into.connections_max, 1, 1'000'000);
     table.bytes("body_bytes_max", "largest body of a call that a replica takes", into.body_bytes_max, 0, std::uint64_t{4} << 30);
+    table.bytes("body_bytes_budget", "bodies of all calls together that a replica holds; above it 503; at least body_bytes_max",
+                into.body_bytes_budget, 0, std::uint64_t{1} << 40);
     table.bytes("answer_bytes_max", "largest answer of a function; above it the rest is counted and dropped", into.answer_bytes_max, 1,
                 std::uint64_t{4} << 30);
     table.bytes("log_bytes_max", "log of one replica; its older half is dropped there", into.log_bytes_max, 4096, std::uint64_t{1} << 30);

@@ -25,6 +25,7 @@ struct options {
     std::uint32_t replicas_max = 256;
     std::uint32_t connections_max = 4'096;
     std::uint64_t body_bytes_max = 64 * 1024 * 1024;
+    std::uint64_t body_bytes_budget = 256 * 1024 * 1024;
     std::uint64_t answer_bytes_max = 8 * 1024 * 1024;
     std::uint64_t log_bytes_max = 4 * 1024 * 1024;
     std::chrono::milliseconds start_deadline{60'000};

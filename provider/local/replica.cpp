@@ -68,6 +68,7 @@ void replica::answered(const outcome& result)
     if (phase_ >= replica_phase::leaving)
         return;
     const bool first = !std::exchange(asked_once_, true);
+    ready_status_ = result.kind == outcome_kind::delivered ? result.reply.status : 0;
     if (takes_calls(result)) {
         misses_ = 0;
         wait_ = wait_ready;
@@ -106,6 +107,16 @@ void replica::terminate()
     process::signal({record_.pid, record_.start_ticks}, SIGTERM);
 }
 
-void replica::kill() { process::signal({record_.pid, record_.start_ticks}, SIGKILL); }
+std::string replica::why_not_ready() const
+{
+    return ready_status_ == 0 ? "its watchdog does not answer /_/ready"
+                              : "/_/ready, or its ready_path, answers " + std::to_string(ready_status_);
+}
+
+void replica::kill(std::string reason)
+{
+    kill_reason_ = std::move(reason);
+    process::signal({record_.pid, record_.start_ticks}, SIGKILL);
+}
 
 }

@@ -6,6 +6,7 @@
 #include "core/replica_records.hpp"
 
 #include <functional>
+#include <string>
 
 namespace sluice::provider {
 
@@ -26,9 +27,11 @@ public:
     // False until the first answer, or its absence.
     bool asked_once() const noexcept { return asked_once_; }
 
-    void leave();     // from now on it counts as unpublished
-    void terminate(); // SIGTERM: it finishes what runs
-    void kill();      // SIGKILL; its functions die with it
+    void leave();                                                            // from now on it counts as unpublished
+    void terminate();                                                        // SIGTERM: it finishes what runs
+    void kill(std::string reason);                                           // SIGKILL; its functions die with it
+    const std::string& kill_reason() const noexcept { return kill_reason_; } // empty: nobody killed it here
+    std::string why_not_ready() const;                                       // by its last answer to /_/ready, in words
 
 private:
     void ask();
@@ -43,6 +46,8 @@ private:
     mono_time since_;
     bool asked_once_ = false;
     int misses_ = 0;
+    unsigned ready_status_ = 0; // 0: no answer
+    std::string kill_reason_;
     std::chrono::milliseconds wait_;
     http::client::call_id question_ = 0;
     bool asking_ = false;

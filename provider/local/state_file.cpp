@@ -43,7 +43,7 @@ std::vector<core::replica_record> state_file::read() const
 
 void state_file::write(const std::vector<core::replica_record>& records) const
 {
-    process::write_file_atomically(path(), core::encode(records));
+    process::write_file_durably(path(), core::encode(records));
 }
 
 }

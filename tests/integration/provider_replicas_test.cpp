@@ -182,6 +182,54 @@ TEST_F(provider_replicas, a_call_that_runs_survives_an_update)
     EXPECT_EQ(got->reply.body, "late\n");
 }
 
+TEST_F(provider_replicas, readiness_that_is_lost_is_reported_and_comes_back)
+{
+    const auto server = folder_ / "server.py";
+    std::ofstream(server) << "import http.server, os\n"
+                             "class answers(http.server.BaseHTTPRequestHandler):\n"
+                             "    def do_GET(self):\n"
+                             "        self.send_response(503 if os.path.exists('"
+                          << folder_ / "sick"
+                          << "') else 200)\n"
+                             "        self.send_header('Content-Length', '0')\n"
+                             "        self.end_headers()\n"
+                             "http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), answers).serve_forever()\n";
+    start();
+    deploy(make_spec("server", "/usr/bin/python3 " + server, {{"mode", "http"}, {"ready_path", "/ready"}}));
+    ASSERT_TRUE(ready("server"));
+    const auto before = records();
+    std::ofstream(folder_ / "sick") << "sick";
+    ASSERT_TRUE(poll_until(loop_, [&] { return view_->of("server")->trouble.has_value(); }));
+    EXPECT_EQ(view_->of("server")->trouble->reason, "/_/ready, or its ready_path, answers 503");
+    EXPECT_TRUE(view_->ready("server").empty());
+    std::filesystem::remove(folder_ / "sick");
+    ASSERT_TRUE(ready("server"));
+    EXPECT_EQ(view_->of("server")->trouble, std::nullopt);
+    EXPECT_EQ(records(), before) << "it may have been busy: it was left alone";
+}
+
+TEST_F(provider_replicas, a_replica_that_is_never_ready_is_started_anew_and_says_why)
+{
+    given_.start_deadline = std::chrono::milliseconds(200);
+    start();
+    deploy(make_spec("deaf", "sleep 1000", {{"mode", "http"}}));
+    ASSERT_TRUE(
+        poll_until(loop_, [&] { return view_->of("deaf") && view_->of("deaf")->trouble && view_->of("deaf")->trouble->restarts > 1; }));
+    EXPECT_EQ(view_->of("deaf")->trouble->reason, "not ready in time: /_/ready, or its ready_path, answers 503");
+}
+
+TEST_F(provider_replicas, a_replica_that_stopped_answering_is_started_anew)
+{
+    given_.start_deadline = std::chrono::milliseconds(200);
+    start();
+    deploy(make_spec("cat", "cat"));
+    ASSERT_TRUE(ready("cat"));
+    const auto hangs = records().front();
+    ASSERT_TRUE(process::signal({hangs.pid, hangs.start_ticks}, SIGSTOP));
+    ASSERT_TRUE(poll_until(loop_, [&] { return !runs(hangs) && view_->ready("cat").size() == 1; }));
+    EXPECT_NE(records().front(), hangs);
+}
+
 TEST_F(provider_replicas, labels_say_how_many)
 {
     start();
@@ -208,6 +256,13 @@ TEST_F(provider_replicas, the_machine_has_a_bound)
     ASSERT_TRUE(ready("many", 2));
     EXPECT_EQ(records().size(), 2U);
     EXPECT_EQ(view_->of("many")->desired, 5U);
+    ASSERT_TRUE(loop_until(loop_, [&] { return view_->of("many")->trouble.has_value(); }));
+    EXPECT_TRUE(view_->of("many")->trouble->reason.starts_with("replicas_max is reached")) << view_->of("many")->trouble->reason;
+    deploy(make_spec("waits", "cat"));
+    ASSERT_TRUE(loop_until(loop_, [&] { return view_->of("waits") && view_->of("waits")->trouble; }));
+    remove("many");
+    EXPECT_TRUE(ready("waits")) << "it starts once there is room";
+    EXPECT_EQ(view_->of("waits")->trouble, std::nullopt);
 }
 
 TEST_F(provider_replicas, a_removed_function_ends_and_leaves_nothing)

@@ -1,5 +1,6 @@
 #include "sluice/wire.hpp"
 #include "tests/integration/watchdog_fixture.hpp"
+#include "tests/support/raw_socket.hpp"
 
 #include "adapters/process/process.hpp"
 
@@ -215,6 +216,27 @@ TEST_F(watchdog_classic, a_body_above_the_bound_is_413)
     start({{"fprocess", "cat"}});
     EXPECT_EQ(call("0123456789").reply.status, 200U);
     EXPECT_EQ(call("0123456789a").reply.status, 413U);
+}
+
+TEST_F(watchdog_classic, bodies_that_are_held_back_share_a_budget)
+{
+    given_.body_bytes_max = given_.body_bytes_budget = 1'000'000;
+    start({{"fprocess", "wc -c"}});
+    const std::string part(700'000, 'x');
+    const auto slow = raw_socket::connect(loop_, replica_->port());
+    slow->send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 700001\r\n\r\n");
+    std::size_t sent = 0;
+    ASSERT_TRUE(poll_until(loop_, [&] {
+        sent += slow->send(std::string_view(part).substr(sent));
+        return sent == part.size();
+    }));
+    unsigned status = 0;
+    for (int i = 0; i < 100 && status != 503U; ++i) // until it has arrived
+        status = call(part).reply.status;
+    EXPECT_EQ(status, 503U);
+    slow->send("x");
+    ASSERT_TRUE(loop_until(loop_, [&] { return slow->received.find("700001") != std::string::npos; }));
+    EXPECT_EQ(call(part).reply.status, 200U);
 }
 
 TEST_F(watchdog_classic, calls_need_the_token_and_health_does_not)

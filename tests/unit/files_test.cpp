@@ -38,6 +38,8 @@ TEST_F(files, are_written_for_us_alone_and_replaced)
     const auto path = folder_ / "file";
     write_file_atomically(path, std::string("a\0b", 3));
     EXPECT_EQ(read(path), std::string("a\0b", 3));
+    write_file_durably(path, "durable");
+    EXPECT_EQ(read(path), "durable");
     write_file_atomically(path, "");
     EXPECT_EQ(read(path), "");
     EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms(0600));

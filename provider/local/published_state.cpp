@@ -1,0 +1,57 @@
+#include "core/function_codec.hpp"
+#include "provider/local/functions.hpp"
+
+#include <algorithm>
+
+// What others are told of a function: its endpoints, and what keeps it from running as its spec says.
+namespace sluice::provider {
+
+using core::replica_phase;
+
+void functions::note_room(entry& of, std::uint32_t no_room_for)
+{
+    if (of.no_room_for == 0 && no_room_for > 0)
+        events_.warn("replicas not started function={} missing={} replicas_max={}", of.name.full(), no_room_for, options_.replicas_max);
+    of.no_room_for = no_room_for;
+}
+
+// What keeps the function from running as its spec says, as far as it is known.
+std::optional<function_trouble> functions::trouble_of(const entry& of) const
+{
+    if (!of.refused.empty())
+        return function_trouble{of.refused, of.failures};
+    const auto takes_calls = std::count_if(of.replicas.begin(), of.replicas.end(), [&](const auto& runs) {
+        return runs->phase() == replica_phase::ready && of.plan && runs->record().spec_hash == of.plan->spec_hash;
+    });
+    if (!of.plan || takes_calls >= of.plan->replicas)
+        return std::nullopt;
+    for (const auto& runs : of.replicas)
+        if (runs->phase() == replica_phase::failing || runs->phase() == replica_phase::silent)
+            return function_trouble{runs->why_not_ready(), of.failures};
+    if (!of.failure.empty())
+        return function_trouble{of.failure, of.failures};
+    if (of.no_room_for > 0)
+        return function_trouble{"replicas_max is reached: this machine runs " + std::to_string(options_.replicas_max)
+                                    + " replicas, and this function wants " + std::to_string(of.no_room_for) + " more",
+                                of.failures};
+    return std::nullopt;
+}
+
+void functions::publish(const entry& of)
+{
+    const auto key = of.name.key();
+    if (find_static(key))
+        return; // what is left of an ordinary function of that name
+    if (!of.wanted)
+        return publisher_.erase(key);
+    function_endpoints published{of.name, of.plan ? of.plan->replicas : 1, {}, trouble_of(of)};
+    for (const auto& runs : of.replicas) {
+        const auto& record = runs->record();
+        if (runs->phase() < replica_phase::leaving)
+            published.replicas.push_back(
+                {record.replica, "127.0.0.1", record.port, record.max_inflight, record.token, runs->phase() == replica_phase::ready});
+    }
+    publisher_.set(key, core::encode(published));
+}
+
+}
