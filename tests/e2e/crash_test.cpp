@@ -1,4 +1,5 @@
 #include "adapters/http/server.hpp"
+#include "core/replica_records.hpp"
 #include "tests/support/http_service.hpp"
 #include "tests/support/loop_until.hpp"
 #include "tests/support/sluice_up.hpp"
@@ -6,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <fstream>
 #include <list>
 #include <map>
 #include <set>
@@ -15,16 +17,12 @@ namespace sluice::test {
 
 namespace {
 
-constexpr int calls = 300, at_once = 16, killed_after = 100;
+constexpr int at_once = 16;
 
-// The function and the receiver of callbacks, in this process.
-struct outside {
-    explicit outside(loop& on) : function(on, {}, function_service), callbacks(on, {}, callback_service)
+// The receiver of callbacks, in this process.
+struct receiver {
+    explicit receiver(loop& on) : callbacks(on, {}, callback_service)
     {
-        function_service.on_call = [this](http::exchange_ptr call) {
-            executed.insert(std::string(call->request().body));
-            call->reply({200, {{"Content-Type", "text/plain"}}, "did " + std::string(call->request().body)});
-        };
         callback_service.on_call = [this](http::exchange_ptr call) {
             const auto& request = call->request();
             called_back.emplace(std::string(request.field("X-Call-Id")), std::string(request.body));
@@ -32,27 +30,66 @@ struct outside {
             call->reply({204, {}, ""});
         };
     }
-    http_service function_service, callback_service;
-    http::server function, callbacks;
-    std::set<std::string> executed;                 // bodies
+    http_service callback_service;
+    http::server callbacks;
     std::map<std::string, std::string> called_back; // X-Call-Id -> body
     std::set<std::string> statuses;
 };
 
+// The function, in this process too.
+struct echo {
+    explicit echo(loop& on) : function(on, {}, function_service)
+    {
+        function_service.on_call = [this](http::exchange_ptr call) {
+            executed.insert(std::string(call->request().body));
+            call->reply({200, {{"Content-Type", "text/plain"}}, "did " + std::string(call->request().body)});
+        };
+    }
+    std::string as_static() const { return "echo=http://127.0.0.1:" + std::to_string(function.port()) + ",max_inflight=8"; }
+    http_service function_service;
+    http::server function;
+    std::set<std::string> executed; // bodies
+};
+
 class crash : public ::testing::TestWithParam<const char*> {
 protected:
+    crash(int calls, const std::string& function) : calls_(calls), function_(function) {}
+
+    ::testing::AssertionResult function_answers()
+    {
+        const bool answered = loop_until(loop_, [&, tick = timer(loop_)]() mutable { // the gateway has heard of the function
+            tick.after(std::chrono::milliseconds(5), [] {});
+            return up_.call("/function/" + function_, {"POST", {}, "hello"}).reply.status == 200;
+        });
+        return answered ? ::testing::AssertionSuccess() : ::testing::AssertionFailure() << up_.logs();
+    }
+    // Kills the victim when a third of the calls was accepted, and waits until all of them are called back.
+    void kill_in_mid_run(const std::function<process::identity()>& choose)
+    {
+        for (int i = 0; i < at_once; ++i)
+            send_next();
+        ASSERT_TRUE(loop_until(loop_, [&] { return accepted_.size() >= static_cast<std::size_t>(calls_) / 3; })) << up_.logs();
+        victim_ = choose();
+        ASSERT_TRUE(process::signal(victim_, SIGKILL));
+        ASSERT_TRUE(loop_until(
+            loop_, [&] { return all_done(); }, std::chrono::seconds(120)))
+            << accepted_.size() << " accepted, " << receiver_.called_back.size() << " called back, " << refused_ << " refused"
+            << up_.logs();
+        EXPECT_EQ(receiver_.statuses, std::set<std::string>{"200"});
+    }
+
     // Keeps some calls under way until so many were accepted; what is refused or unknown is sent again as another call.
     void send_next()
     {
-        if (next_ >= calls && again_ == 0)
+        if (next_ >= calls_ && again_ == 0)
             return;
         if (again_ > 0)
             --again_;
         else
             ++next_;
         const auto body = "call " + std::to_string(number_++);
-        const auto url = "http://127.0.0.1:" + std::to_string(outside_.callbacks.port()) + "/done";
-        up_.send("/async-function/echo", {"POST", {{"X-Callback-Url", url}}, body, false}, [this, body](const outcome& answer) {
+        const auto url = "http://127.0.0.1:" + std::to_string(receiver_.callbacks.port()) + "/done";
+        up_.send("/async-function/" + function_, {"POST", {{"X-Callback-Url", url}}, body, false}, [this, body](const outcome& answer) {
             if (answer.kind == outcome_kind::delivered && answer.reply.status == 202) {
                 accepted_[*find(answer.reply.fields, "X-Call-Id")] = body;
                 return send_next();
@@ -67,48 +104,74 @@ protected:
     bool all_done() const
     {
         for (const auto& [id, body] : accepted_)
-            if (!outside_.called_back.count(id))
+            if (!receiver_.called_back.count(id))
                 return false;
-        return accepted_.size() == calls;
+        return accepted_.size() == static_cast<std::size_t>(calls_);
     }
 
     loop loop_;
-    outside outside_{loop_};
-    sluice_up up_{loop_, {"--static-function", "echo=http://127.0.0.1:" + std::to_string(outside_.function.port()) + ",max_inflight=8"}};
+    echo echo_{loop_};
+    receiver receiver_{loop_};
+    sluice_up up_{loop_, {"--static-function", echo_.as_static()}};
+    process::identity victim_;
     std::map<std::string, std::string> accepted_; // X-Call-Id -> body
     std::list<timer> waiting_;
+    const int calls_;
+    const std::string function_;
     int next_ = 0, number_ = 0, again_ = 0, refused_ = 0;
 };
 
-TEST_P(crash, in_mid_run_loses_nothing_that_was_accepted)
-{
-    ASSERT_TRUE(loop_until(loop_, [&, tick = timer(loop_)]() mutable { // the gateway has heard of the function
-        tick.after(std::chrono::milliseconds(5), [] {});
-        return up_.call("/function/echo", {"POST", {}, "hello"}).reply.status == 200;
-    })) << up_.logs();
-    for (int i = 0; i < at_once; ++i)
-        send_next();
-    ASSERT_TRUE(loop_until(loop_, [&] { return accepted_.size() >= killed_after; })) << up_.logs();
-    const auto victim = up_.role(GetParam());
-    ASSERT_TRUE(process::signal(victim, SIGKILL));
+class crash_of_a_role : public crash {
+protected:
+    crash_of_a_role() : crash(300, "echo") {}
+};
 
-    ASSERT_TRUE(loop_until(
-        loop_, [&] { return all_done(); }, std::chrono::seconds(120)))
-        << accepted_.size() << " accepted, " << outside_.called_back.size() << " called back, " << refused_ << " refused" << up_.logs();
-    EXPECT_TRUE(up_.role_runs_anew(GetParam(), victim));
+TEST_P(crash_of_a_role, in_mid_run_loses_nothing_that_was_accepted)
+{
+    ASSERT_TRUE(function_answers());
+    kill_in_mid_run([&] { return up_.role(GetParam()); });
+    EXPECT_TRUE(up_.role_runs_anew(GetParam(), victim_));
     for (const auto& [id, body] : accepted_) {
-        EXPECT_TRUE(outside_.executed.count(body)) << id;
-        EXPECT_EQ(outside_.called_back[id], "did " + body);
+        EXPECT_TRUE(echo_.executed.count(body)) << id;
+        EXPECT_EQ(receiver_.called_back[id], "did " + body);
     }
-    EXPECT_EQ(outside_.statuses, std::set<std::string>{"200"});
     EXPECT_EQ(up_.stop(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(of, crash, ::testing::Values("queue-worker", "gateway", "nats-server"), [](const auto& which) {
+INSTANTIATE_TEST_SUITE_P(of, crash_of_a_role, ::testing::Values("queue-worker", "gateway", "nats-server"), [](const auto& which) {
     std::string name = which.param;
     std::replace(name.begin(), name.end(), '-', '_');
     return name;
 });
+
+// The function's processes are ours here: a replica that is killed is replaced, and a killed provider leaves them to the next one.
+class crash_below_a_function : public crash {
+protected:
+    crash_below_a_function() : crash(2'000, "cat") {}
+
+    process::identity replica() const
+    {
+        std::ifstream in(up_.state() + "/provider/replicas.json");
+        const auto records = core::decode_replica_records(std::string(std::istreambuf_iterator<char>(in), {}));
+        return records && !records->empty() ? process::identity{records->front().pid, records->front().start_ticks} : process::identity{};
+    }
+};
+
+TEST_P(crash_below_a_function, in_mid_run_loses_nothing_that_was_accepted)
+{
+    up_.deploy(R"({"service": "cat", "image": "cat", "envProcess": "cat", "labels": {"com.openfaas.scale.min": "2"}})", "cat");
+    ASSERT_TRUE(function_answers());
+    const bool provider = GetParam() == std::string("provider");
+    kill_in_mid_run([&] { return provider ? up_.role("provider") : replica(); });
+    EXPECT_FALSE(process::alive(victim_));
+    EXPECT_TRUE(!provider || up_.role_runs_anew("provider", victim_));
+    for (const auto& [id, body] : accepted_)
+        EXPECT_EQ(receiver_.called_back[id], body);
+    EXPECT_EQ(up_.stop(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(of, crash_below_a_function, ::testing::Values("provider", "watchdog"),
+                         [](const auto& which) { return std::string(which.param); });
 
 }
 
