@@ -50,7 +50,7 @@ for path in task['files']: attempt('file ' + path, lambda: read(path))
 for pid in task['processes'] + [os.getppid()]:
     attempt('environ %d' % pid, lambda: read('/proc/%d/environ' % pid))
     attempt('memory %d' % pid, lambda: remember_memory(pid))
-    attempt('descriptors %d' % pid, lambda: os.listdir('/proc/%d/fd' % pid))
+    attempt('descriptors %d' % pid, lambda: os.stat('/proc/%d/fd/0' % pid))  # their numbers are no secret
     attempt('ptrace %d' % pid, lambda: attach(pid))
     attempt('process_vm_readv %d' % pid, lambda: foreign_read(pid))
     if task['other_user']: attempt('signal %d' % pid, lambda: os.kill(pid, 0))
@@ -59,7 +59,7 @@ for pid in task['processes'] + [os.getppid()]:
 me = os.getpid()  # what is refused above must be what works here
 attempt('environ self', lambda: read('/proc/self/environ'))
 attempt('memory self', lambda: remember_memory(me))
-attempt('descriptors self', lambda: os.listdir('/proc/self/fd'))
+attempt('descriptors self', lambda: os.stat('/proc/self/fd/0'))
 attempt('process_vm_readv self', lambda: foreign_read(me))
 for number in os.listdir('/proc/self/fd'):
     if int(number) > 2:
