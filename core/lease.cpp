@@ -14,6 +14,8 @@ constexpr std::size_t unanswered_max = 8; // older ones would be past their ttl 
 
 }
 
+lease_options lease_terms(milliseconds ttl) { return {ttl, ttl / 6, ttl / 4}; }
+
 lease::lease(std::string worker, std::string session, lease_options with)
     : worker_(std::move(worker)), session_(std::move(session)), options_(with)
 {

@@ -14,6 +14,8 @@ struct lease_options {
     milliseconds margin{500};      // the holder stops acting that much before, for clocks that run at different rates
     milliseconds renew_every{750}; // and after a write that failed
 };
+// All of them in those proportions.
+lease_options lease_terms(milliseconds ttl);
 
 // One partition's lease as one worker sees it: a key of the leases bucket, changed by compare-and-set alone. The lease says who should
 // act on a partition; who may write its journal is decided by the journal itself. The holder may act until (the time at which it sent its last

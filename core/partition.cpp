@@ -137,7 +137,7 @@ void partition::settle(std::uint64_t sequence)
 
 void partition::clean(instant now, std::vector<action>& out)
 {
-    const auto target = now.mono < clean_at_ ? 0 : purge_target();
+    const auto target = suspended_ || now.mono < clean_at_ ? 0 : purge_target();
     if (target == 0)
         return;
     clean_at_ = now.mono + options_.purge_interval;

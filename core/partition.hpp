@@ -54,7 +54,8 @@ public:
     std::uint32_t number() const noexcept { return number_; }
     phase state() const noexcept { return phase_; }
     // A record could not be stored for now: start nothing new.
-    bool stalled() const noexcept { return writer_ && writer_->stalled(); }
+    bool stalled() const noexcept { return suspended_ || (writer_ && writer_->stalled()); }
+    void suspend(bool suspended) noexcept { suspended_ = suspended; }
 
     void start(std::vector<action>& out);
     void opened(const log_info& journal, const log_info& log, std::vector<action>& out);
@@ -111,6 +112,7 @@ private:
     std::deque<replay::extent> journal_extents_;
     mono_time clean_at_{};
     bool purging_ = false;
+    bool suspended_ = false;
 };
 
 }

@@ -22,6 +22,12 @@ void shard::close(std::uint32_t slot, std::string reason)
         part->close(std::move(reason), false, out_);
 }
 
+void shard::suspend(std::uint32_t slot, bool suspended)
+{
+    if (auto* part = at(slot))
+        part->suspend(suspended);
+}
+
 partition* shard::at(std::uint32_t slot)
 {
     auto found = slots_.find(slot);

@@ -44,6 +44,9 @@ public:
     // Tries to take a partition over. `owner` is unique for this attempt. The answer is a slot, which lives until act::closed.
     std::uint32_t open(std::uint32_t partition, std::string owner);
     void close(std::uint32_t slot, std::string reason);
+    // Suspended, nothing of the slot's is started, called back or removed, while what is under way goes on and is recorded: its owner may
+    // not act outside for now. A slot begins as not suspended.
+    void suspend(std::uint32_t slot, bool suspended);
 
     // What the world answered; see core/actions.hpp. Answers for a slot that is closed are ignored.
     void opened(std::uint32_t slot, const log_info& journal, const log_info& log);

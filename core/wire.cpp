@@ -17,5 +17,6 @@ std::string log_stream(std::string_view queue, std::uint32_t partition) { return
 std::string log_subject(std::string_view queue, std::uint32_t partition) { return numbered("sluice.log.", queue, '.', partition); }
 std::string journal_stream(std::string_view queue, std::uint32_t partition) { return numbered("JOURNAL_", queue, '_', partition); }
 std::string journal_subject(std::string_view queue, std::uint32_t partition) { return numbered("sluice.journal.", queue, '.', partition); }
+std::string lease_key(std::uint32_t partition) { return 'p' + std::to_string(partition); }
 
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include "adapters/nats/config.hpp"
 #include "core/config.hpp"
+#include "core/lease.hpp"
 #include "core/shard.hpp"
 
 #include <chrono>
@@ -16,6 +17,8 @@ struct options {
     std::string log_level = "info";
     std::string ready_file;                                  // written once the partitions are owned
     std::string metrics_listen;                              // host:port of /metrics and /healthz; empty: none
+    std::string worker_id;                                   // see core/lease.hpp; empty: a new one for each process
+    milliseconds lease_ttl{3'000};                           // a worker that does not renew its leases for so long loses them
     std::uint32_t partitions = 4;                            // counts only for the first process of a new cluster
     std::uint64_t log_bytes_max = 4ull * 1024 * 1024 * 1024; // of each partition's log, when it is made
     std::uint64_t journal_bytes_max = 0;                     // of each partition's journal, when it is made; 0: unbounded

@@ -31,6 +31,9 @@ std::string failure_of(const outcome& result)
     return result.reply.status / 100 == 2 ? std::string() : "status " + std::to_string(result.reply.status);
 }
 
+// The process was stopped between the decision and its execution, for longer than its lease had left: nothing was sent.
+outcome lapsed() { return {outcome_kind::overloaded, {}, "the partition's lease has lapsed", {}}; }
+
 std::string unique_owner()
 {
     std::random_device random;
@@ -39,11 +42,12 @@ std::string unique_owner()
 
 }
 
-shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, core::directory& functions,
-                           call_sender& calls, callback_sender& callbacks, meters& counted, logger& log)
+shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, lease_keeper& leases,
+                           core::directory& functions, call_sender& calls, callback_sender& callbacks, meters& counted, logger& log)
     : loop_(on),
       shard_(std::move(with)),
       ports_(std::move(ports)),
+      leases_(leases),
       functions_(functions),
       calls_(calls),
       callbacks_(callbacks),
@@ -65,13 +69,46 @@ shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<parti
         [this] { shard_.each_function([this](const function_name& name, std::size_t, std::size_t) { tell_about(name); }); });
 }
 
-void shard_runner::start(std::function<void()> owned, std::function<void(std::string)> refused)
+void shard_runner::start(std::function<void()> settled, std::function<void(std::string)> refused)
 {
-    owned_ = std::move(owned);
+    settled_ = std::move(settled);
     refused_ = std::move(refused);
-    for (std::uint32_t partition = 0; partition < ports_.size(); ++partition)
+    leases_.start([this](std::uint32_t partition) { lease_changed(partition); });
+    turn_soon();
+}
+
+void shard_runner::lease_changed(std::uint32_t partition)
+{
+    if (closed_)
+        return;
+    if (!leases_.mine(partition)) {
+        open_timers_[partition]->cancel();
+        for (const auto& [slot, held] : slots_)
+            if (held.partition == partition)
+                shard_.close(slot, "another worker holds its lease");
+    } else if (!has_slot(partition))
         open(partition);
     turn_soon();
+}
+
+bool shard_runner::has_slot(std::uint32_t partition) const
+{
+    return std::any_of(slots_.begin(), slots_.end(), [partition](const auto& entry) { return entry.second.partition == partition; });
+}
+
+bool shard_runner::settled() const
+{
+    std::size_t ours = 0;
+    for (std::uint32_t partition = 0; partition < failures_.size(); ++partition)
+        ours += leases_.mine(partition);
+    return leases_.all_held() && shard_.count().partitions_owned == ours;
+}
+
+// Of a slot that is gone: no.
+bool shard_runner::may_act(std::uint32_t slot) const
+{
+    const auto held = slots_.find(slot);
+    return held != slots_.end() && leases_.may_act(held->second.partition);
 }
 
 void shard_runner::open(std::uint32_t partition)
@@ -84,8 +121,10 @@ void shard_runner::open(std::uint32_t partition)
 
 void shard_runner::open_later(std::uint32_t partition)
 {
-    open_timers_[partition]->after(core::backoff(++failures_[partition], reopen_wait_min, reopen_wait_max),
-                                   [this, partition] { open(partition); });
+    open_timers_[partition]->after(core::backoff(++failures_[partition], reopen_wait_min, reopen_wait_max), [this, partition] {
+        if (leases_.mine(partition) && !has_slot(partition))
+            open(partition);
+    });
 }
 
 void shard_runner::drain()
@@ -119,9 +158,13 @@ void shard_runner::turn_soon()
 void shard_runner::turn()
 {
     const auto now = clock_now();
+    for (const auto& [slot, held] : slots_)
+        shard_.suspend(slot, !leases_.may_act(held.partition));
     for (auto& next : shard_.take_actions(now))
         std::visit([this](auto& what) { perform(std::move(what)); }, next);
     watch_replays(now);
+    if (settled_ && settled())
+        std::exchange(settled_, nullptr)();
     if (auto due = shard_.next_due())
         due_.at(*due, [this] { turn_soon(); });
     else
@@ -199,8 +242,6 @@ void shard_runner::perform(core::act::read_log&& what)
     });
     failures_[held.partition] = 0;
     log_.info("partition owned partition={} slot={} from={}", held.partition, what.slot, what.from);
-    if (shard_.count().partitions_owned == ports_.size())
-        owned_();
 }
 
 void shard_runner::perform(core::act::pause_log&& what)
@@ -222,8 +263,9 @@ void shard_runner::perform(core::act::closed&& what)
             if (!closed_)
                 refused_(why);
         });
-    log_.warn("partition lost, taking over anew partition={} reason=\"{}\"", what.partition, what.reason);
-    open_later(what.partition);
+    log_.warn("partition lost partition={} reason=\"{}\"", what.partition, what.reason);
+    if (leases_.mine(what.partition))
+        open_later(what.partition);
 }
 
 // ---- the journal
@@ -302,6 +344,13 @@ void shard_runner::perform(core::act::fetch_answer&& what)
 
 void shard_runner::perform(core::act::dispatch&& what)
 {
+    if (!may_act(what.call.slot))
+        return loop_.post([this, call = what.call] {
+            if (closed_)
+                return;
+            shard_.attempt_finished(call, lapsed(), clock_now());
+            turn_soon();
+        });
     calls_.send(what, [this, call = what.call, sent = what.what](outcome result) {
         if (closed_)
             return;
@@ -316,6 +365,13 @@ void shard_runner::perform(core::act::dispatch&& what)
 
 void shard_runner::perform(core::act::send_callback&& what)
 {
+    if (!may_act(what.call.slot))
+        return loop_.post([this, call = what.call] {
+            if (closed_)
+                return;
+            shard_.callback_finished(call, lapsed(), clock_now());
+            turn_soon();
+        });
     callbacks_.send(what.what, [this, call = what.call, attempt = what.attempt, sent = what.what](outcome result) {
         if (closed_)
             return;

@@ -5,6 +5,7 @@
 #include "core/shard.hpp"
 #include "queue-worker/call_sender.hpp"
 #include "queue-worker/callback_sender.hpp"
+#include "queue-worker/lease_keeper.hpp"
 #include "queue-worker/meters.hpp"
 #include "sluice/message_log.hpp"
 
@@ -24,18 +25,20 @@ public:
         std::unique_ptr<message_log> journal;
     };
 
-    shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, core::directory& functions, call_sender& calls,
-                 callback_sender& callbacks, meters& counted, logger& log);
+    shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, lease_keeper& leases, core::directory& functions,
+                 call_sender& calls, callback_sender& callbacks, meters& counted, logger& log);
 
-    // Takes every partition over; `owned` is called each time that all of them are owned, `refused` (never inside another call) when one
-    // cannot be, with why.
-    void start(std::function<void()> owned, std::function<void(std::string)> refused);
+    // Takes over every partition whose lease is ours, now or later. `settled` is called once, when all that are ours are owned and the others
+    // are held by other workers; `refused` (never inside another call) when one cannot be taken over, with why.
+    void start(std::function<void()> settled, std::function<void(std::string)> refused);
     void drain();
     bool quiet() const { return shard_.quiet(); }
     // Lets go of everything; nothing is called back afterwards.
     void close();
     const core::shard& shard() const noexcept { return shard_; }
     std::size_t partitions() const noexcept { return failures_.size(); }
+    // All that are ours are owned, and the others are held by other workers.
+    bool settled() const;
 
 private:
     // What one ownership of a partition holds open.
@@ -47,6 +50,9 @@ private:
         mono_time replay_deadline{};
     };
 
+    void lease_changed(std::uint32_t partition);
+    bool has_slot(std::uint32_t partition) const;
+    bool may_act(std::uint32_t slot) const;
     void open(std::uint32_t partition);
     void open_later(std::uint32_t partition);
     void turn_soon();
@@ -78,6 +84,7 @@ private:
     loop& loop_;
     core::shard shard_;
     std::vector<partition_ports> ports_;
+    lease_keeper& leases_;
     core::directory& functions_;
     call_sender& calls_;
     callback_sender& callbacks_;
@@ -86,7 +93,7 @@ private:
     std::map<std::uint32_t, slot_state> slots_;
     std::vector<std::unique_ptr<timer>> open_timers_; // by partition
     std::vector<std::uint32_t> failures_;             // by partition: attempts to take it over since it was last owned
-    std::function<void()> owned_;
+    std::function<void()> settled_;
     std::function<void(std::string)> refused_;
     timer due_;
     timer every_second_;

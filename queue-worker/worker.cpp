@@ -12,6 +12,7 @@ namespace sluice::queue_worker {
 namespace {
 
 constexpr milliseconds quiet_poll{20};
+constexpr milliseconds give_back_deadline{1'000};
 // What a journal message holds beside an answer's body: the answer's header fields (bounded by the http client), URL, and framing.
 constexpr std::uint64_t record_overhead = 128 * 1024;
 
@@ -62,11 +63,12 @@ void worker::start()
         meters_.reconnects(store_.reconnects());
     });
     serve_status();
-    to_open_ = 4;
+    to_open_ = 5;
     open_bucket(wire::functions_bucket, &worker::functions_bucket_);
     open_bucket(wire::endpoints_bucket, &worker::endpoints_bucket_);
     open_bucket(wire::namespaces_bucket, &worker::namespaces_bucket_);
     open_bucket(wire::cluster_bucket, &worker::cluster_bucket_);
+    open_bucket(wire::leases_bucket, &worker::leases_bucket_);
 }
 
 void worker::serve_status()
@@ -139,7 +141,9 @@ void worker::run_shard()
         return;
     functions_.emplace(*functions_bucket_, *endpoints_bucket_, *namespaces_bucket_,
                        [this](std::string_view message) { log_.error("directory {}", message); });
-    runner_.emplace(loop_, shard_options(), std::move(opening_), *functions_, calls_, callbacks_, meters_, log_);
+    leases_.emplace(loop_, *leases_bucket_, options_.worker_id, static_cast<std::uint32_t>(opening_.size()),
+                    core::lease_terms(options_.lease_ttl), log_);
+    runner_.emplace(loop_, shard_options(), std::move(opening_), *leases_, *functions_, calls_, callbacks_, meters_, log_);
     runner_->start(
         [this] {
             log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
@@ -171,8 +175,7 @@ std::string worker::illness() const
         return "no connection to NATS";
     if (!runner_)
         return "starting";
-    const auto count = runner_->shard().count();
-    return count.partitions_owned == runner_->partitions() ? "" : "not all partitions are owned";
+    return runner_->settled() ? "" : "not all partitions are owned";
 }
 
 void worker::fail(std::string why)
@@ -204,8 +207,11 @@ void worker::close_when_quiet()
 {
     if (closed_)
         return;
-    if (runner_->quiet())
-        return close();
+    if (runner_->quiet()) {
+        // So that the next worker need not wait for the leases to lapse.
+        drain_deadline_.cancel();
+        return leases_->give_back(give_back_deadline, [this] { close(); });
+    }
     drain_poll_.after(quiet_poll, [this] { close_when_quiet(); });
 }
 
@@ -218,6 +224,8 @@ void worker::close()
     drain_poll_.cancel();
     if (runner_)
         runner_->close();
+    if (leases_)
+        leases_->close();
     calls_.close();
     callbacks_.close();
     if (server_)

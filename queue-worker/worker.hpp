@@ -24,6 +24,10 @@ public:
     const std::string& failure() const noexcept { return failure_; }
     // Partitions owned now.
     std::size_t owned() const { return runner_ ? runner_->shard().count().partitions_owned : 0; }
+    // Calls in the index.
+    std::size_t live() const { return runner_ ? runner_->shard().count().live : 0; }
+    // Why it is not ready; empty: it is.
+    std::string illness() const;
     // Called once everything is closed, so that the loop can run dry.
     void on_closed(std::function<void()> closed) { on_closed_ = std::move(closed); }
 
@@ -36,7 +40,6 @@ private:
     core::shard_options shard_options() const;
     void serve_status();
     http_response page(const http_request& asked);
-    std::string illness() const;
     void fail(std::string why);
     void close_when_quiet();
     void close();
@@ -52,8 +55,10 @@ private:
     std::unique_ptr<key_value> endpoints_bucket_;
     std::unique_ptr<key_value> namespaces_bucket_;
     std::unique_ptr<key_value> cluster_bucket_;
+    std::unique_ptr<key_value> leases_bucket_;
     std::vector<shard_runner::partition_ports> opening_;
     std::optional<core::directory> functions_;
+    std::optional<lease_keeper> leases_;
     std::optional<shard_runner> runner_;
     http::text_service pages_;
     std::optional<http::server> server_;

@@ -153,6 +153,7 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
     roles.push_back(role_builder("queue-worker", with, state, around)
                         .nats(access)
                         .flag("--partitions", partitions)
+                        .flag("--worker-id", "up-" + state.keep_secret("worker-id").value)
                         .flag("--drain-deadline", config::format_duration(with.drain_deadline))
                         .each("--callback-allow", with.callback_allow)
                         .build());

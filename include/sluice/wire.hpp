@@ -15,11 +15,14 @@ std::string log_stream(std::string_view queue, std::uint32_t partition);      //
 std::string log_subject(std::string_view queue, std::uint32_t partition);     // sluice.log.<queue>.<p>
 std::string journal_stream(std::string_view queue, std::uint32_t partition);  // JOURNAL_<queue>_<p>
 std::string journal_subject(std::string_view queue, std::uint32_t partition); // sluice.journal.<queue>.<p>
+// Key in the leases bucket: one lease covers the partition in all queues.
+std::string lease_key(std::uint32_t partition); // p<p>
 
 // KV buckets. Keys of the first two are function_name::key(), of namespaces the name.
 inline constexpr std::string_view functions_bucket = "sluice_functions";   // function_spec as JSON
 inline constexpr std::string_view endpoints_bucket = "sluice_endpoints";   // function_endpoints as JSON
 inline constexpr std::string_view namespaces_bucket = "sluice_namespaces"; // namespace_spec as JSON
+inline constexpr std::string_view leases_bucket = "sluice_leases";         // who acts on a partition; see core/lease.hpp
 inline constexpr std::string_view cluster_bucket = "sluice_cluster";       // "layout": {"version":1,"partitions":N}
 
 // Header of a log message: "<version> <tenant> <function full name> <accepted unix ms>", single spaces.

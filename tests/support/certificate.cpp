@@ -32,7 +32,7 @@ file_handle open_file(const std::string& path)
 
 }
 
-void write_certificate(const std::string& certificate_file, const std::string& key_file)
+void write_certificate(const std::string& certificate_file, const std::string& key_file, const std::string& names)
 {
     const key_handle key(EVP_EC_gen("P-256"), ::EVP_PKEY_free);
     const certificate_handle certificate(X509_new(), ::X509_free);
@@ -45,9 +45,9 @@ void write_certificate(const std::string& certificate_file, const std::string& k
     auto* name = X509_get_subject_name(certificate.get());
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
     X509_set_issuer_name(certificate.get(), name);
-    auto* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
-    check(names && X509_add_ext(certificate.get(), names, -1), "names");
-    X509_EXTENSION_free(names);
+    auto* extension = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str());
+    check(extension && X509_add_ext(certificate.get(), extension, -1), "names");
+    X509_EXTENSION_free(extension);
     check(X509_sign(certificate.get(), key.get(), EVP_sha256()) > 0, "signing");
     check(PEM_write_X509(open_file(certificate_file).get(), certificate.get()), "writing");
     check(PEM_write_PrivateKey(open_file(key_file).get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr), "writing the key");
