@@ -17,30 +17,11 @@ bool is_hex(std::string_view text) noexcept
 
 bool all_zero(std::string_view text) noexcept { return text.find_first_not_of('0') == text.npos; }
 
-std::string_view trimmed(std::string_view text) noexcept
-{
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-        text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-        text.remove_suffix(1);
-    return text;
-}
-
 // Whether some Connection field of the request names this field.
 bool named_by_connection(const http_request& from, std::string_view name) noexcept
 {
-    for (const auto& field : from.fields) {
-        if (!same_name(field.name, "Connection"))
-            continue;
-        auto rest = field.value;
-        while (!rest.empty()) {
-            const auto comma = std::min(rest.find(','), rest.size());
-            if (same_name(trimmed(rest.substr(0, comma)), name))
-                return true;
-            rest.remove_prefix(std::min(comma + 1, rest.size()));
-        }
-    }
-    return false;
+    return std::any_of(from.fields.begin(), from.fields.end(),
+                       [&](const header_view& field) { return same_name(field.name, "Connection") && list_has(field.value, name); });
 }
 
 // True when Connection says more than the two words that name no field.

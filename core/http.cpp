@@ -1,5 +1,7 @@
 #include "sluice/http.hpp"
 
+#include <algorithm>
+
 namespace sluice {
 
 namespace {
@@ -34,6 +36,20 @@ bool is_hop_by_hop(std::string_view name) noexcept
     for (auto candidate : names)
         if (same_name(candidate, name))
             return true;
+    return false;
+}
+
+bool list_has(std::string_view list, std::string_view word) noexcept
+{
+    constexpr std::string_view blank = " \t";
+    while (!list.empty()) {
+        const auto comma = std::min(list.find(','), list.size());
+        const auto from = std::min(list.find_first_not_of(blank), comma);
+        const auto to = std::max(from, list.substr(0, comma).find_last_not_of(blank) + 1);
+        if (same_name(list.substr(from, to - from), word))
+            return true;
+        list.remove_prefix(std::min(comma + 1, list.size()));
+    }
     return false;
 }
 

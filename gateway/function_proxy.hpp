@@ -11,7 +11,8 @@ namespace sluice::gateway {
 
 // /function/NAME[.NS][/rest][?query]: a plain proxy to a ready replica. Method, path, query, fields and body arrive as sent; redirects are
 // the caller's. Where a replica refuses the connection, nothing was executed and another one is tried. Bodies are buffered whole, both
-// ways, within bounds. A client that leaves takes its call with it: the request to the replica is cancelled. Loop thread only; everything given to the constructor outlives it.
+// ways, within bounds. A client that leaves takes its call with it: the request to the replica is cancelled. Loop thread only; everything
+// given to the constructor outlives it.
 class function_proxy {
 public:
     struct bounds {

@@ -39,23 +39,6 @@ sockaddr_storage address_of(const std::string& host, std::uint16_t port, socklen
     return storage;
 }
 
-// Fields that Connection names belong to the connection too (RFC 9110 § 7.6.1).
-bool named_by(std::string_view connection, std::string_view name)
-{
-    while (!connection.empty()) {
-        const auto comma = connection.find(',');
-        auto word = connection.substr(0, comma);
-        while (word.starts_with(' ') || word.starts_with('\t'))
-            word.remove_prefix(1);
-        while (word.ends_with(' ') || word.ends_with('\t'))
-            word.remove_suffix(1);
-        if (same_name(word, name))
-            return true;
-        connection.remove_prefix(comma == connection.npos ? connection.size() : comma + 1);
-    }
-    return false;
-}
-
 bool stays_here(std::string_view name)
 {
     return is_hop_by_hop(name) || same_name(name, "host") || same_name(name, "content-length") || same_name(name, "expect")
@@ -164,7 +147,7 @@ http::client_request http_executor::forwarded(const http::exchange_ptr& call) co
     const auto connection = request.field("connection");
     forward.head.reserve(512);
     for (const auto& field : request.fields)
-        if (!stays_here(field.name) && (connection.empty() || !named_by(connection, field.name)))
+        if (!stays_here(field.name) && (connection.empty() || !list_has(connection, field.name)))
             append_field(forward.head, field.name, field.value);
     forward.deadline = config.exec_timeout.count() > 0 ? config.exec_timeout : no_timeout;
     if (const auto shorter = request.field("x-timeout"); !shorter.empty() && config.exec_timeout.count() > 0) {

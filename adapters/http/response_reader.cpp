@@ -175,22 +175,12 @@ void response_reader::finish()
 void response_reader::drop_connection_fields()
 {
     auto& fields = answer_.fields;
-    std::string named; // ",close,x-secret,"
+    std::string named; // by all Connection fields together
     if (parser_->now->connection_)
         for (const auto& field : fields)
             if (same_name(field.name, "connection"))
-                named.append(",").append(field.value);
-    std::erase_if(named, [](char c) { return c == ' ' || c == '\t'; });
-    named.append(",");
-    const auto is_named = [&](std::string_view name) {
-        for (std::size_t at = 1, end; at < named.size(); at = end + 1) {
-            end = named.find(',', at);
-            if (same_name(std::string_view(named).substr(at, end - at), name))
-                return true;
-        }
-        return false;
-    };
-    std::erase_if(fields, [&](const header& f) { return is_hop_by_hop(f.name) || (named.size() > 1 && is_named(f.name)); });
+                named.append(field.value).append(",");
+    std::erase_if(fields, [&](const header& f) { return is_hop_by_hop(f.name) || (!named.empty() && list_has(named, f.name)); });
 }
 
 answer response_reader::take_answer() { return std::move(answer_); }

@@ -10,6 +10,8 @@ namespace sluice {
 struct header {
     std::string name;
     std::string value;
+
+    friend bool operator==(const header&, const header&) = default;
 };
 using headers = std::vector<header>;
 
@@ -25,8 +27,11 @@ bool same_name(std::string_view a, std::string_view b) noexcept;
 const std::string* find(const headers& fields, std::string_view name) noexcept;
 
 // True for the fields that belong to one connection and are never forwarded: RFC 9110 § 7.6.1 and the two Proxy- ones.
-// Fields named by `Connection` are the caller's business.
+// Fields named by `Connection` belong to it, too: list_has.
 bool is_hop_by_hop(std::string_view name) noexcept;
+
+// Whether a comma-separated list (RFC 9110 § 5.6.1), such as the value of `Connection`, has this word; ASCII letters without case.
+bool list_has(std::string_view list, std::string_view word) noexcept;
 
 // A request as a server read it. The views live as long as the exchange that holds them.
 struct http_request {

@@ -28,6 +28,17 @@ std::string lines_of(std::vector<header_view> fields, std::string_view* call_id 
 
 }
 
+TEST(lists, have_their_words_and_no_parts_of_them)
+{
+    EXPECT_TRUE(list_has("close", "Close"));
+    EXPECT_TRUE(list_has("keep-alive , X-Mine\t,,", "x-mine"));
+    EXPECT_TRUE(list_has(" , a", "a"));
+    EXPECT_FALSE(list_has("x-mine-too, my-x-mine", "x-mine"));
+    EXPECT_FALSE(list_has("x mine", "x"));
+    EXPECT_FALSE(list_has("", "x"));
+    EXPECT_FALSE(list_has(" \t", "x"));
+}
+
 TEST(forward_test, takes_targets_apart_without_decoding)
 {
     auto parts = split_target("/function/f.ns/a%2Fb/../c?x=%3F?y", "/function/");
