@@ -209,7 +209,9 @@ identity launch(const launch_options& options)
     report.write.reset();
     if (const auto failure = await_exec(report.read)) {
         reap(pid);
-        throw std::system_error(failure->error, std::system_category(), "start " + options.argv.front() + ": " + describe(failure->step));
+        throw std::system_error(failure->error, std::system_category(),
+                                "start " + options.argv.front() + ": " + describe(failure->step)
+                                    + (failure->step == child_step::enter_folder ? " " + folder : std::string()));
     }
     // Ours and not reaped yet, so the pid still is this process even if it has already ended.
     const auto seen = look_up(pid);

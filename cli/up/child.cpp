@@ -2,6 +2,7 @@
 
 #include "adapters/process/files.hpp"
 #include "cli/up/files.hpp"
+#include "core/retry.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -33,14 +34,6 @@ struct open_log {
     int fd;
 };
 
-}
-
-std::chrono::milliseconds restart_delay(const restart_policy& policy, unsigned failures)
-{
-    auto delay = policy.first;
-    for (unsigned i = 1; i < failures && delay < policy.longest; ++i)
-        delay *= 2;
-    return std::min(delay, policy.longest);
 }
 
 child::child(loop& on, logger& log, child_spec spec, std::function<void()> on_ready, std::function<void(std::string)> on_failed)
@@ -89,7 +82,7 @@ void child::launch()
         if (!was_ready_)
             return loop_.post([this, reason = std::string(error.what())] { on_failed_(reason); });
         log_.error("cannot start role={} reason=\"{}\"", spec_.name, error.what());
-        const auto delay = restart_delay(spec_.restart, ++failures_);
+        const auto delay = core::backoff(++failures_, spec_.restart.first, spec_.restart.longest);
         return again_.after(delay, [this] { launch(); });
     }
     keep_going("note",
@@ -135,7 +128,7 @@ void child::ended(process::exit_status status)
         return on_failed_(missed_deadline_ ? "not ready in time" : last.empty() ? describe(status) : last);
     }
     failures_ = settled ? 1 : failures_ + 1;
-    const auto delay = restart_delay(spec_.restart, failures_);
+    const auto delay = core::backoff(failures_, spec_.restart.first, spec_.restart.longest);
     log_.warn("ended by itself role={} {} restart_in_ms={}", spec_.name, describe(status), delay.count());
     again_.after(delay, [this] { launch(); });
 }
@@ -155,8 +148,17 @@ void child::stop(std::function<void()> done)
     });
 }
 
+void child::hurry()
+{
+    if (running_)
+        process::signal(*running_, SIGTERM);
+}
+
 void child::kill()
 {
+    stopping_ = true; // its end is no surprise any more
+    poll_.cancel();
+    again_.cancel();
     if (running_)
         process::signal(*running_, SIGKILL);
 }

@@ -22,9 +22,6 @@ struct restart_policy {
     std::chrono::milliseconds settled{30'000}; // ready for so long: the next end counts as the first again
 };
 
-// How long to wait before the restart that follows `failures` ends in a row (at least one).
-std::chrono::milliseconds restart_delay(const restart_policy& policy, unsigned failures);
-
 struct child_spec {
     std::string name;
     std::vector<std::string> argv;
@@ -51,7 +48,9 @@ public:
     void start();
     // Ends it for good; done runs once it has gone, at once when it is not running.
     void stop(std::function<void()> done);
-    // SIGKILL, now; the done of a stop() runs when it has gone.
+    // A second SIGTERM to a process that is stopping: a role then gives up what still runs.
+    void hurry();
+    // SIGKILL, now and for good; the done of a stop() runs when it has gone.
     void kill();
 
     const std::string& name() const noexcept { return spec_.name; }

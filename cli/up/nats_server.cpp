@@ -1,12 +1,20 @@
 #include "cli/up/nats_server.hpp"
 
+#include "adapters/process/owned_fd.hpp"
+#include "adapters/process/process.hpp"
 #include "core/config.hpp"
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sstream>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -32,7 +40,7 @@ std::string find_nats_server(const std::string& given, const std::string& path_v
 {
     if (!given.empty()) {
         if (::access(given.c_str(), X_OK) != 0)
-            throw config::error("nats_server: cannot execute " + given);
+            throw config::error("nats_server: cannot execute " + given + ": " + std::strerror(errno));
         return given;
     }
     // Debian keeps it in a folder that is not on every user's PATH.
@@ -43,6 +51,56 @@ std::string find_nats_server(const std::string& given, const std::string& path_v
             return candidate;
     }
     throw config::error("nats_server: none on PATH; install the package nats-server, or give --nats-server FILE or --nats URL");
+}
+
+namespace {
+
+constexpr std::chrono::milliseconds version_deadline{5'000};
+constexpr unsigned major_min = 2, minor_min = 9;
+
+// The first line that the program prints, as far as it comes in time.
+std::string version_line(const std::string& binary)
+{
+    auto output = process::make_pipe();
+    process::launch_options options;
+    options.argv = {binary, "--version"};
+    options.stdout_fd = options.stderr_fd = output.write.number();
+    options.die_with_parent = true;
+    const auto asked = process::launch(options);
+    output.write.reset();
+    std::string said;
+    char part[256];
+    const auto until = std::chrono::steady_clock::now() + version_deadline;
+    while (said.find('\n') == said.npos && said.size() < sizeof part) {
+        pollfd readable{output.read.number(), POLLIN, 0};
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        if (left.count() <= 0 || ::poll(&readable, 1, static_cast<int>(left.count())) <= 0)
+            break;
+        const auto got = ::read(output.read.number(), part, sizeof part);
+        if (got <= 0)
+            break;
+        said.append(part, static_cast<std::size_t>(got));
+    }
+    process::signal(asked, SIGKILL);
+    ::waitpid(asked.pid, nullptr, 0);
+    return said.substr(0, said.find('\n'));
+}
+
+}
+
+void require_usable(const std::string& nats_server)
+{
+    std::string said;
+    try {
+        said = version_line(nats_server);
+    } catch (const std::system_error& error) {
+        throw config::error("nats_server: cannot execute " + nats_server + ": " + error.code().message());
+    }
+    unsigned major = 0, minor = 0;
+    if (std::sscanf(said.c_str(), "nats-server: v%u.%u", &major, &minor) != 2)
+        throw config::error("nats_server: " + nats_server + " is no nats-server: asked for its version it says \"" + said + '"');
+    if (major < major_min || (major == major_min && minor < minor_min))
+        throw config::error("nats_server: " + nats_server + " is too old (" + said + "), needed is 2.9 or newer");
 }
 
 std::string nats_server_config(const nats_server_options& options)

@@ -4,6 +4,7 @@
 #include "cli/up/files.hpp"
 #include "core/config.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -31,6 +32,18 @@ void make_private(const std::string& path)
         throw config::error("state: cannot make " + path + " private: " + std::strerror(errno));
 }
 
+constexpr const char* parts[] = {"run", "secrets", "nats", "provider", "log"};
+
+// One that was copied or restored may have lost what was empty, and its lock.
+bool has_only_parts(const std::string& path)
+{
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(path, error))
+        if (std::find(std::begin(parts), std::end(parts), entry.path().filename()) == std::end(parts) || !entry.is_directory(error))
+            return false;
+    return !error;
+}
+
 // A folder that has anything but a state's parts in it is somebody's home or project, not to be made private.
 void refuse_foreign(const std::string& path)
 {
@@ -39,8 +52,17 @@ void refuse_foreign(const std::string& path)
         return;
     if (!std::filesystem::is_directory(path, error))
         throw config::error("state: " + path + " is no folder");
-    if (!std::filesystem::is_empty(path, error) || error)
+    if (!has_only_parts(path))
         throw config::error("state: " + path + " is neither empty nor a state folder");
+}
+
+std::string absolute(const std::string& path)
+{
+    std::error_code error;
+    const auto whole = std::filesystem::absolute(path, error);
+    if (error)
+        throw config::error("state: " + path + " is below the working folder, which is not there any more: " + error.message());
+    return whole.lexically_normal();
 }
 
 int lock(const std::string& path, const std::string& state)
@@ -56,7 +78,7 @@ int lock(const std::string& path, const std::string& state)
 
 }
 
-state_folder::state_folder(const std::string& path) : path_(std::filesystem::absolute(path).lexically_normal())
+state_folder::state_folder(const std::string& path) : path_(absolute(path))
 {
     while (path_.size() > 1 && path_.back() == '/')
         path_.pop_back();
@@ -64,8 +86,8 @@ state_folder::state_folder(const std::string& path) : path_(std::filesystem::abs
     std::error_code error;
     std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), error);
     make_private(path_);
-    for (const char* part : {"/run", "/secrets", "/nats", "/provider", "/log"})
-        make_private(path_ + part);
+    for (const char* part : parts)
+        make_private(path_ + '/' + part);
     lock_ = lock(run_folder() + "/lock", path_);
 }
 

@@ -6,7 +6,9 @@
 
 namespace sluice::up {
 
-supervisor::supervisor(loop& on, logger& log, supervisor_options options) : loop_(on), log_(log), options_(options), check_(on) {}
+supervisor::supervisor(loop& on, logger& log, supervisor_options options)
+    : loop_(on), log_(log), options_(options), check_(on), hurry_(on), late_(on)
+{}
 
 void supervisor::add(child_spec spec)
 {
@@ -44,15 +46,32 @@ void supervisor::stop(std::function<void()> done)
     stopping_ = true;
     stopped_ = std::move(done);
     check_.cancel();
+    hurry_.after(options_.drain_deadline, [this] { drained(); });
+    late_.after(options_.drain_deadline + options_.end_deadline, [this] {
+        log_.warn("killed: not stopped in time deadline_ms={}", (options_.drain_deadline + options_.end_deadline).count());
+        kill();
+    });
     stop_next();
+}
+
+void supervisor::drained()
+{
+    hurrying_ = true;
+    if (up_ < children_.size())
+        children_[up_].hurry();
 }
 
 void supervisor::stop_next()
 {
-    if (up_ == 0)
+    if (up_ == 0) {
+        hurry_.cancel();
+        late_.cancel();
         return std::exchange(stopped_, nullptr)();
+    }
     child& last = children_[--up_];
     last.stop([this] { stop_next(); });
+    if (hurrying_)
+        hurry_.after(options_.hurry_wait, [this] { drained(); });
     if (killing_)
         last.kill();
 }

@@ -10,6 +10,9 @@ namespace sluice::up {
 struct supervisor_options {
     std::size_t log_bytes_max = 16 * 1024 * 1024; // a log file beyond it becomes FILE.1
     std::chrono::milliseconds log_check_interval{2'000};
+    std::chrono::milliseconds drain_deadline{30'000}; // of stop(), for all children together: then each is hurried
+    std::chrono::milliseconds end_deadline{5'000};    // after that: then what is left is killed
+    std::chrono::milliseconds hurry_wait{500};        // between the two SIGTERMs of a child whose turn comes late
 };
 
 class supervisor {
@@ -19,7 +22,8 @@ public:
     void add(child_spec spec);
     // done runs once: with nothing when all are ready, else with the reason why one could not be started ("gateway: address in use").
     void start(std::function<void(std::string failure)> done);
-    // Ends everything in order; done runs once, when nothing runs any more.
+    // Ends everything in order; done runs once, when nothing runs any more: at the latest drain_deadline + end_deadline from now, and
+    // the moment that a kill takes.
     void stop(std::function<void()> done);
     // Ends everything at once; stop()'s done runs when it is over.
     void kill();
@@ -32,6 +36,7 @@ private:
     void failed(std::size_t index, const std::string& reason);
     void stop_next();
     void check_logs();
+    void drained();
 
     loop& loop_;
     logger& log_;
@@ -41,8 +46,8 @@ private:
     std::function<void(std::string)> started_;
     std::function<void()> stopped_;
     std::size_t up_ = 0; // children that have been started
-    bool stopping_ = false, killing_ = false;
-    timer check_;
+    bool stopping_ = false, killing_ = false, hurrying_ = false;
+    timer check_, hurry_, late_;
 };
 
 }

@@ -44,6 +44,43 @@ TEST(state_folder, takes_no_folder_of_somebody_else)
     EXPECT_EQ(read_file(folder / "precious"), "work");
 }
 
+TEST(state_folder, takes_one_that_was_copied_without_its_lock)
+{
+    const test::temp_folder folder;
+    const auto token = state_folder(folder / "state").keep_secret("token").value;
+    fs::copy(folder / "state", folder / "copy", fs::copy_options::recursive);
+    fs::remove_all(folder / "copy/run");
+    fs::remove_all(folder / "copy/log");
+    EXPECT_EQ(state_folder(folder / "copy").keep_secret("token").value, token);
+    process::write_file_atomically(folder / "copy/secret-plans", "work");
+    fs::remove(folder / "copy/run/lock");
+    EXPECT_THROW(state_folder(folder / "copy"), config::error);
+}
+
+TEST(nats_server, is_asked_who_it_is_before_it_is_used)
+{
+    const test::temp_folder folder;
+    const auto complaint = [&](const std::string& said) {
+        const auto path = folder / "nats-server";
+        process::write_file_atomically(path, "#!/bin/sh\necho \"" + said + "\"\n");
+        fs::permissions(path, fs::perms::owner_all);
+        try {
+            require_usable(path);
+        } catch (const config::error& wrong) {
+            return std::string(wrong.what());
+        }
+        return std::string();
+    };
+    EXPECT_EQ(complaint("nats-server: v2.9.0"), "");
+    EXPECT_EQ(complaint("nats-server: v2.10.22-RC.1"), "");
+    EXPECT_EQ(complaint("nats-server: v3.0.0"), "");
+    EXPECT_NE(complaint("nats-server: v2.8.4").find("too old"), std::string::npos);
+    EXPECT_NE(complaint("nginx version: 1.22").find("is no nats-server"), std::string::npos);
+    EXPECT_NE(complaint("").find("is no nats-server"), std::string::npos);
+    EXPECT_THROW(require_usable(folder.path()), config::error);
+    EXPECT_THROW(find_nats_server(folder / "missing", ""), config::error);
+}
+
 TEST(state_folder, makes_a_secret_once)
 {
     const test::temp_folder folder;

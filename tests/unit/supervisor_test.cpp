@@ -221,14 +221,55 @@ TEST_F(supervised, leftovers_are_ended_whether_they_listen_or_not)
     process::signal(other, SIGKILL);
 }
 
-TEST(restart_delay, doubles_up_to_its_bound)
+TEST_F(supervised, kills_at_once_what_has_not_been_asked_to_stop_yet_and_is_not_surprised)
 {
-    const restart_policy policy{100ms, 1s, 30s};
-    EXPECT_EQ(restart_delay(policy, 1), 100ms);
-    EXPECT_EQ(restart_delay(policy, 2), 200ms);
-    EXPECT_EQ(restart_delay(policy, 4), 800ms);
-    EXPECT_EQ(restart_delay(policy, 5), 1s);
-    EXPECT_EQ(restart_delay(policy, 4'000'000'000u), 1s);
+    supervisor all(loop_, log_, {});
+    for (const char* name : {"a", "b", "c"})
+        all.add(spec(name, stubborn));
+    start(all);
+    bool stopped = false;
+    all.stop([&] { stopped = true; });
+    all.kill();
+    EXPECT_TRUE(test::loop_until(loop_, [&] { return stopped; }));
+    EXPECT_TRUE(test::loop_runs_dry(loop_));
+    for (const auto& line : lines_->last_formatted())
+        EXPECT_EQ(line.find("ended by itself"), line.npos) << line;
+}
+
+TEST_F(supervised, stops_within_one_deadline_however_many_are_stubborn)
+{
+    supervisor_options with;
+    with.drain_deadline = 20ms;
+    with.end_deadline = 20ms;
+    supervisor all(loop_, log_, with);
+    for (const char* name : {"a", "b", "c"}) {
+        auto one = spec(name, stubborn);
+        one.stop_deadline = 1h;
+        all.add(std::move(one));
+    }
+    start(all);
+    stop(all);
+}
+
+TEST_F(supervised, asks_again_once_the_time_to_finish_is_over)
+{
+    // Stays at the first SIGTERM and ends at the second, as a role with calls under way.
+    const std::string finishing = R"(asked=0; trap 'asked=$((asked+1)); [ $asked = 2 ] && { echo "$1" >> "$ORDER"; exit 0; }' TERM
+        echo here > "$0.new"; mv "$0.new" "$0"; tail -f /dev/null & while :; do wait; done)";
+    supervisor_options with;
+    with.drain_deadline = 200ms;
+    with.end_deadline = 1h;
+    with.hurry_wait = 50ms;
+    supervisor all(loop_, log_, with);
+    for (const char* name : {"a", "b"}) {
+        auto one = spec(name, finishing);
+        one.argv.emplace_back(name);
+        one.stop_deadline = 1h;
+        all.add(std::move(one));
+    }
+    start(all);
+    stop(all);
+    EXPECT_EQ(read_file(folder_ / "order"), "b\na\n");
 }
 
 }
