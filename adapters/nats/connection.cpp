@@ -15,31 +15,6 @@ struct connection::state {
 
 namespace {
 
-class core_subscription final : public endpoint {
-public:
-    core_subscription(std::string subject, std::function<void(std::string_view, std::string_view)> on_message)
-        : endpoint(std::move(subject)), on_message_(std::move(on_message))
-    {}
-
-private:
-    void take(natsMsg& message) override { on_message_(text_of(natsMsg_GetSubject(&message)), payload_of(message)); }
-    std::function<void(std::string_view, std::string_view)> on_message_;
-};
-
-class held_subscription final : public connection::subscription {
-public:
-    held_subscription(std::shared_ptr<session> on, std::shared_ptr<core_subscription> what)
-        : session_(std::move(on)), what_(std::move(what))
-    {
-        session_->add(what_);
-    }
-    ~held_subscription() override { session_->remove(*what_); }
-
-private:
-    std::shared_ptr<session> session_;
-    std::shared_ptr<core_subscription> what_;
-};
-
 // Asks for a stream, makes it when it is missing, and asks again when somebody else was faster with another configuration.
 struct stream_opening {
     using answer = api::result<api::stream_info>;
@@ -111,18 +86,6 @@ std::string connection::server_version() const { return state_->shared->server_v
 std::uint64_t connection::reconnects() const noexcept { return state_->shared->reconnects(); }
 void connection::on_change(std::function<void(bool)> changed) { state_->shared->on_change(std::move(changed)); }
 void connection::close() { state_->shared->close(); }
-
-void connection::publish(std::string_view subject, std::string_view payload)
-{
-    state_->shared->send(std::string(subject).c_str(), nullptr, {}, payload);
-}
-
-std::unique_ptr<connection::subscription> connection::subscribe(std::string subject,
-                                                                std::function<void(std::string_view, std::string_view)> on_message)
-{
-    return std::make_unique<held_subscription>(state_->shared,
-                                               std::make_shared<core_subscription>(std::move(subject), std::move(on_message)));
-}
 
 void connection::request(std::string subject, std::string payload, std::chrono::milliseconds deadline,
                          std::function<void(boost::system::result<std::string>)> done)

@@ -47,14 +47,6 @@ public:
     // On the loop: once with the state of now, then at each change.
     void on_change(std::function<void(bool up)> changed);
 
-    // Fire and forget (core NATS).
-    void publish(std::string_view subject, std::string_view payload);
-    class subscription {
-    public:
-        virtual ~subscription() = default;
-    };
-    std::unique_ptr<subscription> subscribe(std::string subject,
-                                            std::function<void(std::string_view subject, std::string_view payload)> on_message);
     // A JetStream API call: JSON in, JSON out.
     void request(std::string subject, std::string payload, std::chrono::milliseconds deadline,
                  std::function<void(boost::system::result<std::string>)> done);

@@ -275,23 +275,4 @@ TEST(nats_restart, a_lost_tail_shows_by_its_sequences)
     EXPECT_EQ(read[6].sequence, 6u);
 }
 
-TEST(nats_restart, core_subscriptions_come_back)
-{
-    nats_server server;
-    loop on;
-    nats::connection connection(on, options_for(server));
-    std::vector<std::string> got;
-    const auto subscription = connection.subscribe("demand.*", [&](std::string_view subject, std::string_view payload) {
-        got.push_back(std::string(subject) + "=" + std::string(payload));
-    });
-    connection.publish("demand.a", "1");
-    ASSERT_TRUE(loop_until(on, [&] { return got.size() == 1; }));
-    EXPECT_EQ(got[0], "demand.a=1");
-    server.restart();
-    ASSERT_TRUE(loop_until(on, [&] { return connection.reconnects() == 1 && connection.connected(); }));
-    connection.publish("demand.b", "2");
-    ASSERT_TRUE(loop_until(on, [&] { return got.size() == 2; }));
-    EXPECT_EQ(got[1], "demand.b=2");
-}
-
 }
