@@ -110,7 +110,8 @@ TEST_F(gateway_nats, accepts_through_a_crash_of_the_store_without_a_false_202)
     }));
     // What was answered 202 is there; a call whose outcome was unknown may be, too.
     EXPECT_GE(messages(), accepted);
-    EXPECT_EQ(ask("POST", "/system/functions", R"({"service":"g","image":"i","envProcess":"cat"})").reply.status, 202u) << "the mirror watches again";
+    EXPECT_EQ(ask("POST", "/system/functions", R"({"service":"g","image":"i","envProcess":"cat"})").reply.status, 202u)
+        << "the mirror watches again";
     EXPECT_EQ(ask("POST", "/async-function/g", "x").reply.status, 202u);
 }
 
@@ -154,6 +155,26 @@ TEST_F(gateway_nats, the_servers_max_payload_lowers_the_body_limit)
     EXPECT_TRUE(test::loop_runs_dry(loop_));
     role_.reset();
     store_.reset();
+}
+
+TEST_F(gateway_nats, a_server_that_comes_back_with_a_smaller_max_payload_lowers_it_again)
+{
+    start();
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return ready(); }));
+    ASSERT_EQ(ask("POST", "/system/functions", R"({"service":"f","image":"i","envProcess":"cat"})").reply.status, 202u);
+    ASSERT_EQ(ask("POST", "/async-function/f", std::string(100'000, 'x')).reply.status, 202u);
+    server_.kill();
+    {
+        std::ofstream configuration(server_.folder() + "/server.conf", std::ios::app);
+        configuration << "max_payload: 32768\n"; // the last one counts
+    }
+    server_.start();
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return store_->reconnects() == 1 && ask("GET", "/readyz").reply.status == 200; }));
+    const auto large = ask("POST", "/async-function/f", std::string(100'000, 'x')).reply;
+    EXPECT_EQ(large.status, 413u);
+    EXPECT_THAT(large.body, ::testing::HasSubstr("body_bytes_max"));
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return ask("POST", "/async-function/f", std::string(10'000, 'x')).reply.status == 202; }));
+    EXPECT_EQ(store_->reconnects(), 1u) << "no message that the server closes the connection for";
 }
 
 TEST_F(gateway_nats, stopping_lets_calls_under_way_finish)
