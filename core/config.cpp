@@ -62,11 +62,13 @@ std::string key_of_flag(std::string_view flag)
 
 }
 
-void table::text(std::string key, std::string help, std::string& member)
+void table::text(std::string key, std::string help, std::string& member, value_check check)
 {
     assert(!find(key));
-    auto set = [&member](std::string_view given) {
+    auto set = [&member, check = std::move(check)](std::string_view given) {
         refuse_control_characters(given);
+        if (check && !given.empty())
+            check(std::string(given));
         member = given;
     };
     entries_.push_back({key, std::move(help), "text", "", member, false, false, set, [&member] { return member; }});
@@ -98,6 +100,16 @@ template <class T, class Parse, class Format> auto bounded(T& member, T min, T m
 }
 
 template <class T> std::string plain(T value) { return std::to_string(value); }
+
+// Says which of several items is wrong.
+void check_item(const std::string& item, const value_check& check, std::size_t items)
+{
+    try {
+        check(item);
+    } catch (const std::invalid_argument& wrong) {
+        throw std::invalid_argument(items == 1 ? wrong.what() : "has the item " + quoted(item) + ", which " + wrong.what());
+    }
+}
 
 }
 
@@ -138,20 +150,16 @@ void table::duration(std::string key, std::string help, std::chrono::millisecond
                         [&member] { return format_duration(member); }});
 }
 
-void table::hidden_text(std::string key, std::string help, secret& member)
+void table::list(std::string key, std::string help, std::vector<std::string>& member, value_check check)
 {
     assert(!find(key));
-    auto set = [&member](std::string_view given) { member.value = given; };
-    auto show = [&member] { return std::string(member.value.empty() ? "" : "***"); };
-    entries_.push_back({key, std::move(help), "secret", "", show(), false, false, set, show});
-}
-
-void table::list(std::string key, std::string help, std::vector<std::string>& member)
-{
-    assert(!find(key));
-    auto set = [&member](std::string_view given) {
+    auto set = [&member, check = std::move(check)](std::string_view given) {
         refuse_control_characters(given);
-        member = split_list(given);
+        auto items = split_list(given);
+        for (const auto& item : items)
+            if (check)
+                check_item(item, check, items.size());
+        member = std::move(items);
     };
     auto show = [&member] { return join_list(member); };
     entries_.push_back({key, std::move(help), "list", "", show(), false, true, set, show});
@@ -205,13 +213,13 @@ table::wish table::wants(const std::vector<std::string>& arguments)
 
 namespace {
 
-// Calls `set` and puts where the value came from before what was wrong with it. A secret is not repeated.
+// Calls `set` and puts where the value came from before what was wrong with it.
 template <class Entry> void apply(const Entry& entry, std::string_view value, const std::string& source)
 {
     try {
         entry.set(value);
     } catch (const std::invalid_argument& wrong) {
-        throw error(source + ": " + (entry.kind == "secret" ? "the value" : quoted(value)) + ' ' + wrong.what());
+        throw error(source + ": " + quoted(value) + ' ' + wrong.what());
     }
 }
 
@@ -294,7 +302,7 @@ std::vector<std::string> table::read_arguments(const std::vector<std::string>& a
             continue;
         if (known->is_list) {
             auto& so_far = lists[known];
-            so_far.append(so_far.empty() ? "" : ",").append(escaped_item(given.value));
+            so_far.append(so_far.empty() ? "" : ";").append(join_list(split_list(given.value)));
             given.value = so_far;
         }
         apply(*known, given.value, "flag " + flag_of(known->key));

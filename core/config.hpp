@@ -16,11 +16,6 @@
 // the default. Unknown flags, unknown file keys and unknown SLUICE_* variables are errors.
 namespace sluice::config {
 
-// A value that prints as ***.
-struct secret {
-    std::string value;
-};
-
 // Says which key of which source is wrong, what was given, and what is allowed.
 class error : public std::runtime_error {
 public:
@@ -33,10 +28,17 @@ std::string format_duration(std::chrono::milliseconds value);
 // Bytes, with an optional suffix: "1048576", "1KiB", "8MiB", "2GiB", "1MB".
 std::uint64_t parse_bytes(std::string_view text); // throws std::invalid_argument
 
+// Looks at a value beyond its kind; throws std::invalid_argument that continues 'the value "x" ...': "is not HOST:PORT".
+using value_check = std::function<void(const std::string&)>;
+
+// A list as one value: items are separated by ";"; a ";" or a backslash that belongs to an item is written with a backslash before it.
+std::string join_list(const std::vector<std::string>& items);
+
 class table {
 public:
-    // Each registers a key on a member whose present value is the default. The member outlives the table.
-    void text(std::string key, std::string help, std::string& member);
+    // Each registers a key on a member whose present value is the default. The member outlives the table. A check is not asked about an
+    // empty text, which stands for "not given".
+    void text(std::string key, std::string help, std::string& member, value_check check = {});
     void flag(std::string key, std::string help, bool& member);
     void number(std::string key, std::string help, std::uint64_t& member, std::uint64_t min, std::uint64_t max);
     void number(std::string key, std::string help, std::uint32_t& member, std::uint32_t min, std::uint32_t max);
@@ -44,9 +46,8 @@ public:
     void bytes(std::string key, std::string help, std::uint64_t& member, std::uint64_t min, std::uint64_t max);
     void duration(std::string key, std::string help, std::chrono::milliseconds& member, std::chrono::milliseconds min,
                   std::chrono::milliseconds max);
-    void hidden_text(std::string key, std::string help, secret& member);
-    // A flag that may be repeated; elsewhere a comma list.
-    void list(std::string key, std::string help, std::vector<std::string>& member);
+    // In the form of join_list() from every source; the flag may also be repeated. `check` is asked about each item.
+    void list(std::string key, std::string help, std::vector<std::string>& member, value_check check = {});
     // One of the words.
     void choice(std::string key, std::string help, std::string& member, std::vector<std::string> words);
 
@@ -69,7 +70,7 @@ public:
     static wish wants(const std::vector<std::string>& arguments);
 
     std::string help() const;     // for a terminal
-    std::string print() const;    // key = value lines, with secrets as ***: a valid file again
+    std::string print() const;    // key = value lines: a valid file again
     std::string markdown() const; // rows of docs/configuration.md: key, flag, variable, default, bounds, meaning
 
 private:

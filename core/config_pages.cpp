@@ -12,7 +12,7 @@ std::string table::help() const
         if (!known.bounds.empty())
             text += " (" + known.bounds + ')';
         if (known.is_list)
-            text += " May be repeated.";
+            text += " Items are separated by ;, and the flag may be repeated.";
         text += "\n      default: " + (known.default_text.empty() ? "none" : known.default_text) + "; variable: " + variable_of(known.key)
             + '\n';
     }

@@ -59,9 +59,9 @@ std::vector<std::string> split_list(std::string_view text)
         item.clear();
     };
     for (std::size_t i = 0; i < text.size(); ++i)
-        if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == ',' || text[i + 1] == '\\'))
+        if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == ';' || text[i + 1] == '\\'))
             item.push_back(text[++i]);
-        else if (text[i] == ',')
+        else if (text[i] == ';')
             finish();
         else
             item.push_back(text[i]);
@@ -69,22 +69,26 @@ std::vector<std::string> split_list(std::string_view text)
     return items;
 }
 
+namespace {
+
 std::string escaped_item(std::string_view item)
 {
     std::string text;
     for (char c : item) {
-        if (c == ',' || c == '\\')
+        if (c == ';' || c == '\\')
             text.push_back('\\');
         text.push_back(c);
     }
     return text;
 }
 
+}
+
 std::string join_list(const std::vector<std::string>& items)
 {
     std::string text;
     for (const auto& item : items)
-        text.append(text.empty() ? "" : ",").append(escaped_item(item));
+        text.append(text.empty() ? "" : ";").append(escaped_item(item));
     return text;
 }
 

@@ -17,9 +17,6 @@ std::string variable_of(std::string_view key); // body_bytes_max -> SLUICE_BODY_
 
 std::string format_bytes(std::uint64_t value);
 
-// A comma list; a comma or a backslash that belongs to an item is written with a backslash before it.
-std::vector<std::string> split_list(std::string_view text);
-std::string escaped_item(std::string_view item);
-std::string join_list(const std::vector<std::string>& items);
+std::vector<std::string> split_list(std::string_view text); // the inverse of join_list()
 
 }

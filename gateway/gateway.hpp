@@ -44,6 +44,9 @@ struct options {
 
 void add_to(config::table& table, options& into);
 
+// What no single value shows; throws config::error naming the options. Before run(), which relies on it.
+void check(const options& given);
+
 // Runs until SIGTERM or SIGINT, then finishes what is under way and returns the exit code. Throws std::exception when it cannot start.
 int run(const options& with);
 

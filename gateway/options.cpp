@@ -1,6 +1,8 @@
 #include "gateway/gateway.hpp"
 
+#include "adapters/process/files.hpp"
 #include "core/layout.hpp"
+#include "core/option_checks.hpp"
 
 namespace sluice::gateway {
 
@@ -42,9 +44,16 @@ void add_bounds(config::table& table, options& into)
 
 }
 
+void check(const options& given)
+{
+    nats::check(given.nats);
+    if (given.basic_auth_user_file.empty() != given.basic_auth_password_file.empty())
+        throw config::error("basic_auth_user_file and basic_auth_password_file: one was given without the other");
+}
+
 void add_to(config::table& table, options& into)
 {
-    table.text("listen", "HOST:PORT that clients connect to; port 0: any free one", into.listen);
+    table.text("listen", "HOST:PORT that clients connect to; port 0: any free one", into.listen, core::check_listen_address);
     nats::add_to(table, into.nats);
     table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
     table.text("ready_file", "written with host:port once calls are accepted", into.ready_file);
@@ -54,9 +63,10 @@ void add_to(config::table& table, options& into)
     table.number("replicas", "of the logs, when they are made", into.replicas, 1, 5);
     add_bounds(table, into);
     table.list("callback_allow", "addresses, CIDRs or host names, with or without port, that callbacks may go to besides public addresses",
-               into.callback_allow);
-    table.text("basic_auth_user_file", "file with the user of /system/*; empty: no authentication", into.basic_auth_user_file);
-    table.text("basic_auth_password_file", "file with the password of /system/*", into.basic_auth_password_file);
+               into.callback_allow, core::check_callback_allow);
+    table.text("basic_auth_user_file", "file with the user of /system/*; empty: no authentication", into.basic_auth_user_file,
+               process::check_readable);
+    table.text("basic_auth_password_file", "file with the password of /system/*", into.basic_auth_password_file, process::check_readable);
     table.duration("drain_deadline", "requests under way get that long to finish at shutdown", into.drain_deadline, milliseconds(0),
                    hours(1));
 }

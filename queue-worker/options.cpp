@@ -1,6 +1,8 @@
 #include "queue-worker/queue_worker.hpp"
 
+#include "adapters/process/files.hpp"
 #include "core/layout.hpp"
+#include "core/option_checks.hpp"
 
 namespace sluice::queue_worker {
 
@@ -34,12 +36,15 @@ void add_shard(config::table& table, core::shard_options& into)
 
 }
 
+void check(const options& given) { nats::check(given.nats); }
+
 void add_to(config::table& table, options& into)
 {
     nats::add_to(table, into.nats);
     table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
     table.text("ready_file", "written with host:port of metrics_listen once the partitions are owned", into.ready_file);
-    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen);
+    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen,
+               core::check_listen_address);
     table.text("worker_id",
                "names this worker in the leases; started anew under the same name it takes its partitions back at once; empty: a "
                "new name for each process. No two that run may share one",
@@ -54,8 +59,9 @@ void add_to(config::table& table, options& into)
     table.bytes("answer_bytes_max", "of an answer's body that a callback carries", into.answer_bytes_max, 0, 64 * mib);
     table.duration("callback_deadline", "of one attempt to deliver a callback", into.callback_deadline, milliseconds(1), hours(1));
     table.list("callback_allow", "addresses, CIDRs or host names, with or without port, that callbacks may go to besides public addresses",
-               into.callback_allow);
-    table.text("callback_ca_file", "certificates that callbacks over https are verified with; empty: the system's", into.callback_ca_file);
+               into.callback_allow, core::check_callback_allow);
+    table.text("callback_ca_file", "certificates that callbacks over https are verified with; empty: the system's", into.callback_ca_file,
+               process::check_readable);
     table.duration("drain_deadline", "running calls get that long to finish at shutdown", into.drain_deadline, milliseconds(0), hours(1));
     table.bytes("body_bytes_budget", "bodies of waiting calls kept in memory", into.shard.body_bytes_budget, 0, 1ull << 40);
     table.bytes("answer_bytes_budget", "answers of waiting callbacks kept in memory", into.shard.answer_bytes_budget, 0, 1ull << 40);

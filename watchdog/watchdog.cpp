@@ -5,6 +5,7 @@
 #include "adapters/process/owned_fd.hpp"
 #include "adapters/process/process.hpp"
 #include "core/listen_address.hpp"
+#include "core/option_checks.hpp"
 #include "watchdog/orphans.hpp"
 #include "watchdog/replica.hpp"
 
@@ -60,11 +61,13 @@ void complete(string_map& environment)
 
 void add_to(config::table& table, options& into)
 {
-    table.text("listen", "host:port to take calls on; empty: 0.0.0.0 and the function's variable port", into.listen);
+    table.text("listen", "host:port to take calls on; empty: 0.0.0.0 and the function's variable port", into.listen,
+               core::check_listen_address);
     table.number("listen_fd", "an inherited listening socket instead; 0: none", into.listen_fd, 0, 65535);
     table.number("setup_fd", "an inherited descriptor that the token and the function's environment come through; 0: our own environment",
                  into.setup_fd, 0, 65535);
-    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen);
+    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen,
+               core::check_listen_address);
     table.text("ready_file", "written with host:port once calls are taken", into.ready_file);
     table.text("end_file", "written with the reason of an end that nobody asked for; empty: none", into.end_file);
     table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});

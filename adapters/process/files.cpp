@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <stdexcept>
 #include <system_error>
 #include <unistd.h>
 
@@ -73,6 +74,32 @@ void write_file_durably(const std::string& path, const std::string& content)
 {
     replace_file(path, content, true);
     sync_folder_of(path);
+}
+
+std::string read_file(const std::string& path)
+{
+    const owned_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    std::string content;
+    char part[16 * 1024];
+    for (;;) {
+        const auto got = file.number() < 0 ? -1 : ::read(file.number(), part, sizeof part);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            throw std::system_error(errno, std::generic_category(), "cannot read " + path);
+        if (got == 0)
+            return content;
+        content.append(part, static_cast<std::size_t>(got));
+    }
+}
+
+void check_readable(const std::string& path)
+{
+    try {
+        read_file(path);
+    } catch (const std::system_error& wrong) {
+        throw std::invalid_argument("cannot be read: " + wrong.code().message());
+    }
 }
 
 void write_ready_file(const std::string& path, const std::string& host, unsigned port)

@@ -1,12 +1,18 @@
 #pragma once
 #include <string>
 
+// Small files of ours.
 namespace sluice::process {
 
 // Replaces the file at once: a reader sees the old content or the new, never a part. Mode 0600. Throws std::system_error naming the path.
 void write_file_atomically(const std::string& path, const std::string& content);
 // The same, and it is on the disk, name included, when this returns: after a power cut the file is old or new, not empty.
 void write_file_durably(const std::string& path, const std::string& content);
+
+// The whole content. Throws std::system_error naming the path.
+std::string read_file(const std::string& path);
+// For an option that names a file: throws std::invalid_argument saying why it cannot be read, such as "cannot be read: No such file ...".
+void check_readable(const std::string& path);
 
 // Tells whoever waits for it that a role is ready, and where it listens: "host:port\n", a numeric IPv6 host in brackets;
 // without a listener (port 0) "no listener\n". Does nothing when `path` is empty.

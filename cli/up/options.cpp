@@ -1,22 +1,33 @@
 #include "cli/up/up.hpp"
+#include "core/option_checks.hpp"
+
+#include <utility>
 
 namespace sluice::up {
 
-void add_to(config::table& table, options& into)
+void check(const options& given)
+{
+    nats::check(given.nats);
+    if (given.nats.url.empty() && (!given.nats.user.empty() || !given.nats.credentials_file.empty() || !given.nats.ca_file.empty()))
+        throw config::error("nats: is not given, so that nats_user, nats_credentials_file and nats_ca_file are for nothing");
+}
+
+void add_to(config::table& table, options& into, config::value_check check_role_option)
 {
     using namespace std::chrono_literals;
     constexpr std::uint64_t mebi = 1024 * 1024;
     table.text("state", "Folder that keeps everything: secrets, the store, logs. Made private (0700); one `up` at a time.", into.state);
     table.text("listen", "Address of the gateway, HOST:PORT; port 0: any free one (see run/gateway.ready in the state folder).",
-               into.listen);
+               into.listen, core::check_listen_address);
     table.choice("log_level", "Least level of what every process logs.", into.log_level, {"debug", "info", "warn", "error"});
     table.bytes("body_bytes_max", "Largest body of a call; above it 413.", into.body_bytes_max, 1024, 32 * mebi);
     table.list("callback_allow", "Where callbacks may go beside public addresses: CIDR, address or host name, with or without port.",
-               into.callback_allow);
+               into.callback_allow, core::check_callback_allow);
     table.list("static_function", "A function that is a server of yours: NAME[.NS]=http://HOST:PORT[,max_inflight=N].",
-               into.static_function);
+               into.static_function, core::check_static_function);
     table.number("partitions", "Partitions of the log, fixed when the store is made; ignored afterwards.", into.partitions, 1, 256);
-    table.list("role_option", "An option of one role: ROLE.KEY=VALUE (roles: gateway, queue-worker, provider).", into.role_option);
+    table.list("role_option", "An option of one role: ROLE.KEY=VALUE (roles: gateway, queue-worker, provider).", into.role_option,
+               std::move(check_role_option));
     table.text("nats_server", "The nats-server to run; empty: found on PATH.", into.nats_server);
     table.bytes("nats_payload_bytes_max", "Largest message of our nats-server; more where body_bytes_max asks for it.",
                 into.nats_payload_bytes_max, mebi, 64 * mebi);
@@ -24,13 +35,7 @@ void add_to(config::table& table, options& into)
                 1024 * 1024 * mebi);
     table.duration("nats_answer_deadline", "Our nats-server is started anew when JetStream has not answered for so long.",
                    into.nats_answer_deadline, 1s, 600s);
-    table.text("nats", "URL of a NATS server or cluster to use instead of one of our own.", into.nats);
-    table.text("nats_user", "User for `nats`.", into.nats_user);
-    table.text("nats_password_file", "File with the password for `nats`.", into.nats_password_file);
-    table.text("nats_credentials_file", "Credentials file (.creds) for `nats`.", into.nats_credentials_file);
-    table.text("nats_ca_file", "CA certificates for `nats`; given: TLS.", into.nats_ca_file);
-    table.text("nats_cert_file", "Client certificate for `nats`.", into.nats_cert_file);
-    table.text("nats_key_file", "Key of the client certificate for `nats`.", into.nats_key_file);
+    nats::add_to(table, into.nats, "nats", "URL of a NATS server or cluster to use instead of one of our own.");
     table.text("run", "Shell command to run once everything is ready; OPENFAAS_URL in its environment is the gateway.", into.run);
     table.flag("run_then_stop", "Stop when the command of `run` has ended, with its exit code.", into.run_then_stop);
     table.duration("start_deadline", "How long a process may take to be ready.", into.start_deadline, 1s, 600s);

@@ -3,6 +3,7 @@
 #include "adapters/process/files.hpp"
 #include "cli/up/files.hpp"
 #include "cli/up/nats_server.hpp"
+#include "cli/up/role_option.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -38,7 +39,7 @@ public:
         return *this;
     }
 
-    role_builder& nats(const nats_access& access)
+    role_builder& nats(const nats::config& access)
     {
         const std::pair<const char*, const std::string&> all[] = {{"--nats-url", access.url},
                                                                   {"--nats-user", access.user},
@@ -53,24 +54,17 @@ public:
         return *this;
     }
 
-    role_builder& each(const std::string& name, const std::vector<std::string>& values)
+    role_builder& list(const std::string& name, const std::vector<std::string>& values)
     {
-        for (const auto& value : values)
-            flag(name, value);
-        return *this;
+        return values.empty() ? *this : flag(name, config::join_list(values));
     }
 
     // The operator's own flags come last: of a flag given twice the last one counts.
     child_spec build()
     {
-        for (const auto& entry : with_.role_option) {
-            const auto dot = entry.find('.'), equals = entry.find('=');
-            if (entry.substr(0, dot) != role_)
-                continue;
-            auto key = entry.substr(dot + 1, equals - dot - 1);
-            std::replace(key.begin(), key.end(), '_', '-');
-            flag("--" + key, entry.substr(equals + 1));
-        }
+        for (const auto& entry : with_.role_option)
+            if (auto option = parse_role_option(entry); option.role == role_)
+                spec_.argv.push_back(std::move(option.flag));
         return std::move(spec_);
     }
 
@@ -79,18 +73,6 @@ private:
     const options& with_;
     child_spec spec_;
 };
-
-void check_role_options(const options& with)
-{
-    for (const auto& entry : with.role_option) {
-        const auto dot = entry.find('.'), equals = entry.find('=');
-        const auto role = entry.substr(0, dot);
-        if (dot == std::string::npos || equals == std::string::npos || equals < dot + 2)
-            throw config::error("role_option: \"" + entry + "\" is not ROLE.KEY=VALUE");
-        if (role != "gateway" && role != "queue-worker" && role != "provider")
-            throw config::error("role_option: \"" + entry + "\": the roles are gateway, queue-worker and provider");
-    }
-}
 
 // A gateway that was to take any free port keeps it for the life of `up`: its clients know it by then.
 void keep_port(child_spec& gateway, const std::string& ready_file)
@@ -104,10 +86,11 @@ void keep_port(child_spec& gateway, const std::string& ready_file)
 
 }
 
-child_spec nats_server_child(const options& with, const state_folder& state, const surroundings& around, nats_access& access)
+child_spec nats_server_child(const options& with, const state_folder& state, const surroundings& around, nats::config& access)
 {
     const auto path = around.environment.find("PATH");
     const auto binary = find_nats_server(with.nats_server, path == around.environment.end() ? "" : path->second);
+    require_usable(binary);
     nats_server_options server;
     server.port = free_port();
     server.user = "sluice";
@@ -138,9 +121,9 @@ child_spec nats_server_child(const options& with, const state_folder& state, con
     return spec;
 }
 
-std::vector<child_spec> role_children(const options& with, const state_folder& state, const surroundings& around, const nats_access& access)
+std::vector<child_spec> role_children(const options& with, const state_folder& state, const surroundings& around,
+                                      const nats::config& access)
 {
-    check_role_options(with);
     const auto bytes = std::to_string(with.body_bytes_max), partitions = std::to_string(with.partitions);
     std::vector<child_spec> roles;
     roles.push_back(role_builder("provider", with, state, around)
@@ -148,14 +131,14 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
                         .flag("--state-folder", state.provider_folder())
                         .flag("--hidden-folder", state.path())
                         .flag("--drain-deadline", config::format_duration(with.drain_deadline))
-                        .each("--static-function", with.static_function)
+                        .list("--static-function", with.static_function)
                         .build());
     roles.push_back(role_builder("queue-worker", with, state, around)
                         .nats(access)
                         .flag("--partitions", partitions)
                         .flag("--worker-id", "up-" + state.keep_secret("worker-id").value)
                         .flag("--drain-deadline", config::format_duration(with.drain_deadline))
-                        .each("--callback-allow", with.callback_allow)
+                        .list("--callback-allow", with.callback_allow)
                         .build());
     roles.push_back(role_builder("gateway", with, state, around)
                         .nats(access)
@@ -165,7 +148,7 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
                         .flag("--drain-deadline", config::format_duration(with.drain_deadline))
                         .flag("--basic-auth-user-file", state.secret_file("basic-auth-user"))
                         .flag("--basic-auth-password-file", state.secret_file("basic-auth-password"))
-                        .each("--callback-allow", with.callback_allow)
+                        .list("--callback-allow", with.callback_allow)
                         .build());
     keep_port(roles.back(), state.ready_file("gateway"));
     return roles;

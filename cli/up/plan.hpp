@@ -6,26 +6,15 @@
 // What `sluice up` runs: the options translated to command lines.
 namespace sluice::up {
 
-// How the roles reach NATS, as flags.
-struct nats_access {
-    std::string url;
-    std::string user;
-    std::string password_file;
-    std::string credentials_file;
-    std::string ca_file;
-    std::string cert_file;
-    std::string key_file;
-};
-
 struct surroundings {
     std::string self;                               // the sluice binary
     std::map<std::string, std::string> environment; // the children's
 };
 
 // Our own nats-server; writes its configuration file. Throws config::error when there is no nats-server.
-child_spec nats_server_child(const options& with, const state_folder& state, const surroundings& around, nats_access& access);
-// provider, queue-worker and gateway, in this order of start. Throws config::error naming role_option when an entry is malformed.
+child_spec nats_server_child(const options& with, const state_folder& state, const surroundings& around, nats::config& access);
+// provider, queue-worker and gateway, in this order of start.
 std::vector<child_spec> role_children(const options& with, const state_folder& state, const surroundings& around,
-                                      const nats_access& access);
+                                      const nats::config& access);
 
 }

@@ -43,6 +43,17 @@ std::map<std::string, std::string> without_ours(std::map<std::string, std::strin
     return environment;
 }
 
+// Why JetStream cannot be used, as its API's answer says; empty: it can.
+std::string jetstream_fault(const boost::system::result<std::string>& answer)
+{
+    if (!answer)
+        return "JetStream does not answer; is it enabled there? (" + answer.error().message() + ')';
+    const auto at = answer->find("\"description\":\"");
+    if (answer->find("\"error\":") == answer->npos)
+        return {};
+    return "JetStream cannot be used: " + (at == answer->npos ? *answer : answer->substr(at + 15, answer->find('"', at + 15) - at - 15));
+}
+
 class machine {
 public:
     machine(const options& with, const std::map<std::string, std::string>& environment)
@@ -50,7 +61,7 @@ public:
           environment_(without_ours(environment)),
           log_(make_logger("up", with.log_level)),
           state_(with.state),
-          children_(loop_, *log_, {with.log_bytes_max, std::chrono::seconds(2)}),
+          children_(loop_, *log_, {.log_bytes_max = with.log_bytes_max, .drain_deadline = with.drain_deadline}),
           stop_signals_(loop_, {SIGINT, SIGTERM, SIGHUP}, [this](int) { asked_to_stop(); }),
           child_signals_(loop_, {SIGCHLD}, [this](int) { reap(); }),
           ask_again_(loop_)
@@ -74,19 +85,44 @@ private:
     {
         if (stopping_)
             return finish();
+        if (with_.nats.url.empty())
+            return start_children();
+        try {
+            nats_ = std::make_unique<nats::connection>(loop_, nats::to_options(with_.nats, "sluice-up"));
+        } catch (const std::exception& error) {
+            return refuse(std::string("nats: ") + error.what());
+        }
+        // One that cannot be used is told apart here, rather than by each role's log.
+        nats_->request("$JS.API.INFO", {}, with_.nats_answer_deadline, [this](const boost::system::result<std::string>& answer) {
+            const auto fault = jetstream_fault(answer);
+            loop_.post([this, fault] { // the connection may not end in its own callback
+                if (stopping_)
+                    return;
+                nats_.reset();
+                fault.empty() ? start_children() : refuse("nats: " + with_.nats.url + ": " + fault);
+            });
+        });
+    }
+
+    void refuse(std::string why)
+    {
+        failure_ = std::move(why);
+        stop();
+    }
+
+    void start_children()
+    {
         try {
             const surroundings around{std::filesystem::read_symlink("/proc/self/exe"), environment_};
-            nats_access access{with_.nats,         with_.nats_user,      with_.nats_password_file, with_.nats_credentials_file,
-                               with_.nats_ca_file, with_.nats_cert_file, with_.nats_key_file};
-            if (with_.nats.empty()) {
+            auto access = with_.nats;
+            if (with_.nats.url.empty()) {
                 children_.add(nats_server_child(with_, state_, around, access));
                 nats_url_ = access.url;
             }
             for (auto& spec : role_children(with_, state_, around, access))
                 children_.add(std::move(spec));
         } catch (const std::exception& error) {
-            failure_ = error.what();
-            return stop();
+            return refuse(error.what());
         }
         started_ = true;
         children_.start([this](const std::string& failure) { failure.empty() ? ready() : give_up(failure); });
@@ -160,6 +196,8 @@ private:
     void give_up(const std::string& failure)
     {
         failure_ = "cannot start " + failure;
+        if (failure.find("listen on") != failure.npos)
+            failure_ += "; --listen HOST:PORT chooses another address";
         stop();
     }
 

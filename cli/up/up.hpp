@@ -1,4 +1,5 @@
 #pragma once
+#include "adapters/nats/config.hpp"
 #include "core/config.hpp"
 
 #include <chrono>
@@ -25,14 +26,7 @@ struct options {
     std::uint64_t nats_payload_bytes_max = 8 * 1024 * 1024;
     std::uint64_t nats_store_bytes_max = 64ull * 1024 * 1024 * 1024;
     std::chrono::milliseconds nats_answer_deadline{30'000};
-    // A server or cluster that is there already; empty: ours.
-    std::string nats;
-    std::string nats_user;
-    std::string nats_password_file;
-    std::string nats_credentials_file;
-    std::string nats_ca_file;
-    std::string nats_cert_file;
-    std::string nats_key_file;
+    nats::config nats{.url = {}}; // a server or cluster that is there already; without a URL: ours
 
     std::string run; // shell command, once everything is ready
     bool run_then_stop = false;
@@ -41,7 +35,11 @@ struct options {
     std::uint64_t log_bytes_max = 16 * 1024 * 1024;
 };
 
-void add_to(config::table& table, options& into);
+// `check_role_option` is asked about each entry of role_option: the tables of the roles are not known here.
+void add_to(config::table& table, options& into, config::value_check check_role_option);
+
+// What no single value shows; throws config::error naming the options. Before run(), which relies on it.
+void check(const options& given);
 
 // Runs until SIGINT or SIGTERM, or until the command of `run` has ended where that is asked for. Returns the exit code. Throws
 // std::exception when something cannot be started. `environment` is the whole of ours.

@@ -8,6 +8,7 @@
 #include "adapters/nats/connection.hpp"
 #include "adapters/process/files.hpp"
 #include "core/listen_address.hpp"
+#include "core/option_checks.hpp"
 #include "provider/local/functions.hpp"
 #include "provider/local/state_file.hpp"
 #include "sluice/wire.hpp"
@@ -147,13 +148,14 @@ void add_to(config::table& table, options& into)
     nats::add_to(table, into.nats);
     table.choice("log_level", "what is logged", into.log_level, {"debug", "info", "warn", "error"});
     table.text("ready_file", "written once every function is known, with host:port of metrics_listen", into.ready_file);
-    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen);
+    table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen,
+               core::check_listen_address);
     table.text("state_folder", "where replicas are noted down and logs are kept; required", into.state_folder);
     table.text("work_folder", "where functions without a folder of their own get a fresh one; empty: below the system's temporary folder",
                into.work_folder);
     table.text("hidden_folder", "seen empty by functions where we do not run as root; empty: state_folder", into.hidden_folder);
     table.list("static_function", "NAME[.NS]=http://HOST:PORT[,max_inflight=N]: an endpoint whose process is not ours",
-               into.static_function);
+               into.static_function, core::check_static_function);
     table.number("function_uid", "user of functions, where we run as root; 0: root", into.function_uid, 0, 0xfffffffeU);
     table.number("function_gid", "group of functions; 0: the number of function_uid", into.function_gid, 0, 0xfffffffeU);
     table.number("replicas_max", "replicas of all functions together", into.replicas_max, 1, 100'000);
@@ -176,12 +178,12 @@ void add_to(config::table& table, options& into)
     table.flag("keep_replicas", "replicas go on running when the provider is stopped", into.keep_replicas);
 }
 
+void check(const options& given) { nats::check(given.nats); }
+
 int run(const options& given)
 {
     if (given.state_folder.empty())
         throw config::error("state_folder: must be set");
-    for (const auto& text : given.static_function)
-        core::parse_static_function(text); // before anything is started
     process_of_provider(given).run();
     return 0;
 }

@@ -38,6 +38,9 @@ struct options {
 
 void add_to(config::table& table, options& into);
 
+// What no single value shows; throws config::error naming the options. Before run(), which relies on it.
+void check(const options& given);
+
 // Runs until SIGTERM or SIGINT, then stops its replicas in order (unless keep_replicas) and answers 0. Throws config::error, or
 // std::exception when the state folder is in use or NATS cannot be reached at start.
 int run(const options& given);

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import subprocess
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -34,6 +35,53 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(sluice("gateway", SLUICE_BOGUS="1").returncode, 2)
         self.assertEqual(sluice("bogus").returncode, 2)
         self.assertEqual(sluice().returncode, 2)
+
+    def test_a_wrong_value_of_any_role_from_any_source_is_code_2_before_anything_is_started(self):
+        with tempfile.TemporaryDirectory() as folder:
+            nothing = pathlib.Path(folder) / "state"
+            wrong = [("gateway", "listen", "nowhere"), ("gateway", "listen", "localhost:1"), ("gateway", "callback_allow", "10.0.0.1/8"),
+                     ("gateway", "basic_auth_user_file", "/nowhere"), ("gateway", "nats_url", "http://x:1"),
+                     ("queue-worker", "metrics_listen", "9091"), ("queue-worker", "callback_allow", "10.0.0.0/8,::1"),
+                     ("queue-worker", "callback_ca_file", "/nowhere"), ("queue-worker", "nats_password_file", "/nowhere"),
+                     ("provider", "static_function", "x=ftp://h:1"), ("provider", "metrics_listen", "::1:9"),
+                     ("watchdog", "listen", "8080"), ("watchdog", "metrics_listen", "x"),
+                     ("up", "listen", "8080"), ("up", "callback_allow", "a b"), ("up", "static_function", "x"), ("up", "nats", "nats://:1"),
+                     ("up", "nats_ca_file", "/nowhere"), ("up", "role_option", "gateway.no_such_key=1"),
+                     ("up", "role_option", "queue-worker.calls_max=1"), ("up", "role_option", "watchdog.listen=127.0.0.1:1")]
+            file = pathlib.Path(folder) / "wrong.conf"
+            for role, key, value in wrong:
+                own = ["--state", str(nothing)] if role == "up" else []
+                file.write_text(f"{key} = {value}\n", encoding="utf-8")
+                for words, variables in (([f"--{key.replace('_', '-')}={value}"], {}), ([], {f"SLUICE_{key.upper()}": value}),
+                                         (["--config", str(file)], {})):
+                    for more in ([], ["--print-config"]):
+                        refused = sluice(role, *own, *words, *more, **variables)
+                        self.assertEqual(refused.returncode, 2, (role, key, words, refused.stderr))
+                        self.assertRegex(refused.stderr.replace("-", "_").lower(), key)
+                        self.assertIn(value, refused.stderr)
+                        self.assertEqual(refused.stdout, "")
+            self.assertFalse(nothing.exists())
+
+    def test_options_that_need_each_other_are_refused_alone(self):
+        for role in ("up", "gateway", "queue-worker", "provider"):
+            alone = sluice(role, "--nats-cert-file", "/dev/null")
+            self.assertEqual(alone.returncode, 2, role)
+            self.assertIn("nats_key_file", alone.stderr)
+        self.assertEqual(sluice("gateway", "--basic-auth-user-file", "/dev/null").returncode, 2)
+        self.assertIn("state_folder", sluice("provider").stderr)
+        self.assertEqual(sluice("provider").returncode, 2)
+
+    def test_a_list_means_the_same_in_a_flag_the_environment_and_what_is_printed(self):
+        wanted = "a=http://127.0.0.1:1,max_inflight=2;b=http://127.0.0.1:2"
+        for words, variables in (([f"--static-function={wanted}"], {}), ([], {"SLUICE_STATIC_FUNCTION": wanted}),
+                                 ([word for item in wanted.split(";") for word in ("--static-function", item)], {})):
+            printed = sluice("provider", "--print-config", *words, **variables)
+            self.assertIn(f"\nstatic_function = {wanted}\n", printed.stdout, printed.stderr)
+
+    def test_a_call_has_60_seconds_unless_told_otherwise(self):
+        self.assertIn("\ncall_deadline = 1m\n", sluice("queue-worker", "--print-config").stdout)
+        self.assertIn("\nupstream_timeout = 1m\n", sluice("gateway", "--print-config").stdout)
+        self.assertIn("\ncall_deadline = 5s\n", sluice("queue-worker", "--print-config", "--call-deadline=5s").stdout)
 
     def test_a_server_that_is_not_there_is_one_line_and_code_1(self):
         dead = sluice("gateway", "--nats-url", "nats://127.0.0.1:1", "--listen", "127.0.0.1:0")

@@ -78,6 +78,7 @@ TEST_F(stop, a_second_signal_waits_for_nothing_and_the_call_runs_again)
     ASSERT_TRUE(gateway_is_gone(up)) << up.logs();
     up.terminate();
     EXPECT_EQ(up.wait_end(), 0) << up.logs();
+    EXPECT_EQ(up.said().find("ended by itself"), std::string::npos) << up.said();
     EXPECT_EQ(callback_service_.requests.size(), 0u);
     up.start();
     ASSERT_TRUE(loop_until(loop_, [&] { return held_.size() == 2; })) << up.logs();

@@ -198,11 +198,14 @@ TEST(up, says_in_one_line_why_it_cannot_start)
     ASSERT_EQ(::getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
     EXPECT_EQ(up.run_to_end({"--listen", "127.0.0.1:" + std::to_string(ntohs(address.sin_port))}), 1);
     EXPECT_NE(up.logs().find("sluice up: cannot start gateway: "), std::string::npos) << up.logs();
+    EXPECT_NE(up.logs().find("--listen"), std::string::npos) << up.logs();
     ::close(taken);
+    EXPECT_EQ(up.run_to_end({"--nats-server", "/bin/false"}), 1);
+    EXPECT_NE(up.logs().find("/bin/false is no nats-server"), std::string::npos) << up.logs();
     EXPECT_EQ(up.run_to_end({"--nats-server", "/nowhere/nats-server"}), 1);
     EXPECT_NE(up.logs().find("nats_server: cannot execute /nowhere/nats-server"), std::string::npos) << up.logs();
     EXPECT_EQ(up.run_to_end({"--no-such-flag", "1"}), 2);
-    EXPECT_EQ(up.run_to_end({"--role-option", "gateway.no_such_key=1"}), 1);
+    EXPECT_EQ(up.run_to_end({"--role-option", "gateway.no_such_key=1"}), 2);
     EXPECT_NE(up.logs().find("--no-such-key"), std::string::npos) << up.logs();
 }
 
