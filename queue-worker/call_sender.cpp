@@ -20,7 +20,7 @@ std::string field_lines(const core::invocation& call, const endpoint& target)
 
 call_sender::call_sender(loop& on, bounds with) : client_(on, {}), bounds_(with) {}
 
-void call_sender::send(const core::act::dispatch& what, std::function<void(outcome)> done)
+void call_sender::send(const core::act::dispatch& what, std::function<bool()> may_send, std::function<void(outcome)> done)
 {
     http::client_request request;
     request.host = what.target->host;
@@ -32,6 +32,7 @@ void call_sender::send(const core::act::dispatch& what, std::function<void(outco
     request.body_offset = what.what->body_at;
     request.deadline = bounds_.deadline;
     request.answer_bytes_max = bounds_.answer_bytes_max;
+    request.may_send = std::move(may_send);
     const bool ours = !what.target->token.empty();
     client_.call(std::move(request), [ours, done = std::move(done)](outcome result) {
         if (ours)

@@ -13,7 +13,8 @@ public:
     };
     call_sender(loop& on, bounds with);
 
-    void send(const core::act::dispatch& what, std::function<void(outcome)> done);
+    // `may_send` is asked just before the first byte is sent; no: overloaded.
+    void send(const core::act::dispatch& what, std::function<bool()> may_send, std::function<void(outcome)> done);
     void close() { client_.close(); }
 
 private:

@@ -21,25 +21,28 @@ callback_sender::callback_sender(loop& on, const std::vector<std::string>& allow
     : loop_(on), guard_(allowlist), bounds_(std::move(with)), plain_(on, {}), curl_(on, curl_options(bounds_))
 {}
 
-void callback_sender::send(std::shared_ptr<const core::journal::answered> what, std::function<void(outcome)> done)
+void callback_sender::send(std::shared_ptr<const core::journal::answered> what, std::function<bool()> may_send,
+                           std::function<void(outcome)> done)
 {
     auto to = guard_.check(what->url);
     if (!to)
         return refuse("callback url: " + to.error(), std::move(done));
     if (to->numeric && !to->tls)
-        return send_plain(*to, std::move(what), std::move(done));
+        return send_plain(*to, std::move(what), std::move(may_send), std::move(done));
     curl::client_request request;
     request.url = what->url;
     request.head = what->head;
     request.body = body_of(what);
     request.deadline = bounds_.deadline;
     request.answer_bytes_max = receipt_bytes_max;
-    request.allows = [this, target = *to](std::string_view address) { return guard_.allows(target, address); };
+    request.allows = [this, target = *to, may_send = std::move(may_send)](std::string_view address) {
+        return may_send() && guard_.allows(target, address);
+    };
     curl_.call(std::move(request), std::move(done));
 }
 
 void callback_sender::send_plain(const url_guard::target& to, std::shared_ptr<const core::journal::answered> what,
-                                 std::function<void(outcome)> done)
+                                 std::function<bool()> may_send, std::function<void(outcome)> done)
 {
     if (!guard_.allows(to, to.host))
         return refuse("callback url: " + to.host + " is not allowed", std::move(done));
@@ -51,6 +54,7 @@ void callback_sender::send_plain(const url_guard::target& to, std::shared_ptr<co
     request.body = body_of(what);
     request.deadline = bounds_.deadline;
     request.answer_bytes_max = receipt_bytes_max;
+    request.may_send = std::move(may_send);
     plain_.call(std::move(request), std::move(done));
 }
 

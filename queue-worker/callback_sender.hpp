@@ -17,11 +17,13 @@ public:
     // Throws std::invalid_argument naming the entry of the allowlist that is none.
     callback_sender(loop& on, const std::vector<std::string>& allowlist, bounds with);
 
-    void send(std::shared_ptr<const core::journal::answered> what, std::function<void(outcome)> done);
+    // `may_send` is asked just before the request is sent; no: it is not.
+    void send(std::shared_ptr<const core::journal::answered> what, std::function<bool()> may_send, std::function<void(outcome)> done);
     void close();
 
 private:
-    void send_plain(const url_guard::target& to, std::shared_ptr<const core::journal::answered> what, std::function<void(outcome)> done);
+    void send_plain(const url_guard::target& to, std::shared_ptr<const core::journal::answered> what, std::function<bool()> may_send,
+                    std::function<void(outcome)> done);
     void refuse(std::string reason, std::function<void(outcome)> done);
 
     loop& loop_;

@@ -31,9 +31,6 @@ std::string failure_of(const outcome& result)
     return result.reply.status / 100 == 2 ? std::string() : "status " + std::to_string(result.reply.status);
 }
 
-// The process was stopped between the decision and its execution, for longer than its lease had left: nothing was sent.
-outcome lapsed() { return {outcome_kind::overloaded, {}, "the partition's lease has lapsed", {}}; }
-
 std::string unique_owner()
 {
     std::random_device random;
@@ -104,7 +101,7 @@ bool shard_runner::settled() const
     return leases_.all_held() && shard_.count().partitions_owned == ours;
 }
 
-// Of a slot that is gone: no.
+// Asked before each effect outside, so that a process that was stopped after it had decided on one finds out. Of a slot that is gone: no.
 bool shard_runner::may_act(std::uint32_t slot) const
 {
     const auto held = slots_.find(slot);
@@ -344,14 +341,8 @@ void shard_runner::perform(core::act::fetch_answer&& what)
 
 void shard_runner::perform(core::act::dispatch&& what)
 {
-    if (!may_act(what.call.slot))
-        return loop_.post([this, call = what.call] {
-            if (closed_)
-                return;
-            shard_.attempt_finished(call, lapsed(), clock_now());
-            turn_soon();
-        });
-    calls_.send(what, [this, call = what.call, sent = what.what](outcome result) {
+    const auto may_send = [this, slot = what.call.slot] { return may_act(slot); };
+    calls_.send(what, may_send, [this, call = what.call, sent = what.what](outcome result) {
         if (closed_)
             return;
         meters_.attempt(sent->function, result);
@@ -365,14 +356,8 @@ void shard_runner::perform(core::act::dispatch&& what)
 
 void shard_runner::perform(core::act::send_callback&& what)
 {
-    if (!may_act(what.call.slot))
-        return loop_.post([this, call = what.call] {
-            if (closed_)
-                return;
-            shard_.callback_finished(call, lapsed(), clock_now());
-            turn_soon();
-        });
-    callbacks_.send(what.what, [this, call = what.call, attempt = what.attempt, sent = what.what](outcome result) {
+    const auto may_send = [this, slot = what.call.slot] { return may_act(slot); };
+    callbacks_.send(what.what, may_send, [this, call = what.call, attempt = what.attempt, sent = what.what](outcome result) {
         if (closed_)
             return;
         meters_.callback(result);

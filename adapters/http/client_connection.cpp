@@ -135,6 +135,9 @@ void client_connection::build_head()
 
 void client_connection::write()
 {
+    const auto& may_send = call_->request.may_send;
+    if (written_ == 0 && may_send && !may_send())
+        return fail_later(outcome_kind::overloaded, "it may not be sent any more");
     error_code error;
     if (write_rest(socket_, out_, body_, written_, error)) {
         phase_ = phase::waiting;
@@ -154,17 +157,20 @@ void client_connection::write_failed(const std::string& why)
 {
     if (written_ == 0 && used_before_ && !call_->sent_before)
         return send_again();
-    if (written_ == 0) {
-        // Not inside call(): the caller must not hear of it before it has the id.
-        const auto kind = outcome_kind::refused;
-        return asio::post(socket_.get_executor(), [self = shared_from_this(), kind, id = call_->id, reason = "send: " + why] {
-            if (self->call_ && self->call_->id == id)
-                self->fail(kind, reason);
-        });
-    }
+    if (written_ == 0)
+        return fail_later(outcome_kind::refused, "send: " + why);
     write_broken_ = true;
     phase_ = phase::waiting;
     arm_read();
+}
+
+// Not inside call(): the caller must not hear of it before it has the id.
+void client_connection::fail_later(outcome_kind kind, std::string reason)
+{
+    asio::post(socket_.get_executor(), [self = shared_from_this(), kind, id = call_->id, reason = std::move(reason)] {
+        if (self->call_ && self->call_->id == id)
+            self->fail(kind, reason);
+    });
 }
 
 void client_connection::arm_read()

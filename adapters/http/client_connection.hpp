@@ -128,6 +128,7 @@ private:
     void answered(bool reusable);
     void settle(outcome result, bool reusable);
     void fail(outcome_kind kind, std::string reason);
+    void fail_later(outcome_kind kind, std::string reason);
     void send_again();
     void build_head();
 

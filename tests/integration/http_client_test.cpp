@@ -50,6 +50,23 @@ TEST_F(http_client, refused_means_that_nothing_was_executed)
     EXPECT_EQ(call(name).kind, outcome_kind::refused) << "names are not resolved here";
 }
 
+TEST_F(http_client, asks_before_the_first_byte_whether_it_may_be_sent)
+{
+    start();
+    answer_with({ok});
+    auto forbidden = request();
+    int asked = 0;
+    forbidden.may_send = [&asked] {
+        ++asked;
+        return false;
+    };
+    EXPECT_EQ(call(forbidden).kind, outcome_kind::overloaded);
+    EXPECT_EQ(asked, 1);
+    EXPECT_EQ(call(request()).kind, outcome_kind::delivered);
+    EXPECT_EQ(call(forbidden).kind, outcome_kind::overloaded) << "on a kept connection too";
+    EXPECT_EQ(requests_.size(), 1u);
+}
+
 TEST_F(http_client, times_out_by_the_calls_deadline)
 {
     start();
