@@ -17,13 +17,24 @@ constexpr int io_bytes = 256 * 1024; // one read takes what came meanwhile: hund
 constexpr int pings_out_max = 2;
 constexpr std::chrono::milliseconds attempt_deadline{2'000};
 
+// The library's words, without the place in its source: "SSL Error (SSL handshake error: 18:self-signed certificate...)".
+std::string reason_of(natsStatus status)
+{
+    if (status == NATS_NO_SERVER)
+        return "refused, or no such host";
+    const std::string text = natsStatus_GetText(status);
+    const char* last = nats_GetLastError(nullptr);
+    std::string detail = last ? last : "";
+    if (const auto place = detail.find("): "); detail.starts_with('(') && place != detail.npos)
+        detail.erase(0, place + 3);
+    return detail.empty() || detail == text ? text : text + " (" + detail + ')';
+}
+
 void check(natsStatus status, const std::string& what)
 {
     if (status == NATS_OK)
         return;
-    const char* detail = nats_GetLastError(nullptr);
-    const std::string reason = natsStatus_GetText(status) + (detail && *detail ? std::string(" (") + detail + ")" : std::string());
-    const std::string text = what + ": " + reason;
+    const std::string text = what + ": " + reason_of(status);
     if (status == NATS_CONNECTION_AUTH_FAILED || status == NATS_NOT_PERMITTED)
         throw link::refused(text);
     throw std::runtime_error(text);
