@@ -107,12 +107,12 @@ std::string account_claims(const std::string& room)
 
 nats_operator make_nats_operator()
 {
-    const identity_key top(operator_prefix), system(account_prefix), account(account_prefix), user(user_prefix);
+    const identity_key top(operator_prefix), system_account(account_prefix), account(account_prefix), user(user_prefix);
     const auto user_token = account.token(user.name(), R"("pub":{},"sub":{},"subs":-1,"data":-1,"payload":-1,"type":"user")");
     nats_operator made;
-    made.server_config = "operator: " + top.token(top.name(), R"("type":"operator")") + "\nsystem_account: " + system.name()
-        + "\nresolver: MEMORY\nresolver_preload: {\n" + system.name() + ": " + top.token(system.name(), account_claims("0")) + "\n"
-        + account.name() + ": " + top.token(account.name(), account_claims("-1")) + "\n}\n";
+    made.server_config = "operator: " + top.token(top.name(), R"("type":"operator")") + "\nsystem_account: " + system_account.name()
+        + "\nresolver: MEMORY\nresolver_preload: {\n" + system_account.name() + ": " + top.token(system_account.name(), account_claims("0"))
+        + "\n" + account.name() + ": " + top.token(account.name(), account_claims("-1")) + "\n}\n";
     made.credentials = "-----BEGIN NATS USER JWT-----\n" + user_token + "\n------END NATS USER JWT------\n\n"
         + "-----BEGIN USER NKEY SEED-----\n" + user.seed() + "\n------END USER NKEY SEED------\n";
     return made;
