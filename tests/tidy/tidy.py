@@ -67,7 +67,7 @@ class Tidy:
             folders[:] = [f for f in folders if f not in SKIPPED_FOLDERS and not f.startswith(".")]
             for name in files:
                 path = pathlib.Path(folder, name)
-                if path.suffix in TEXT and path.is_file() and not path.is_symlink() and path.stat().st_size < 1_000_000:
+                if name != ".git" and path.suffix in TEXT and path.is_file() and not path.is_symlink() and path.stat().st_size < 1_000_000:
                     yield path
 
     def find(self, source, line, rule, what, advice):

@@ -66,7 +66,7 @@ TEST(launch, that_fails_names_the_program_and_the_step_and_leaves_no_child)
     EXPECT_EQ(failure_of(options), "start /etc/passwd: execute: Permission denied");
     options.argv = {"/bin/true"};
     options.working_folder = "/no/such/folder";
-    EXPECT_EQ(failure_of(options), "start /bin/true: enter its working folder: No such file or directory");
+    EXPECT_EQ(failure_of(options), "start /bin/true: enter its working folder /no/such/folder: No such file or directory");
     options.working_folder.clear();
     options.keep_fds = {{9999, 5}};
     EXPECT_EQ(failure_of(options), "start /bin/true: pass its descriptors: Bad file descriptor");
@@ -265,7 +265,7 @@ TEST_F(as_root, launch_in_a_folder_the_user_may_not_enter_fails)
     auto options = shell("pwd");
     options.uid = 65534;
     options.working_folder = folder.path();
-    EXPECT_EQ(failure_of(options), "start sh: enter its working folder: Permission denied");
+    EXPECT_EQ(failure_of(options), "start sh: enter its working folder " + folder.path().string() + ": Permission denied");
 }
 
 // What a program sees of a folder that was hidden from it, tried by every path that leads there, and after trying to unmount it.
