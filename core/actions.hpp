@@ -13,7 +13,7 @@
 // order; an answer never arrives inside the call that performs one.
 namespace sluice::core {
 
-// A call of one ownership of a partition. A slot number is never used again, so what belongs to an ownership that ended is recognised.
+// A call of one ownership of a partition, by its number there (see partition::held_numbers). A slot number is never used again, so what belongs to an ownership that ended is recognised.
 struct call_key {
     std::uint32_t slot = 0;
     std::uint64_t sequence = 0;
@@ -59,9 +59,21 @@ struct read_back {
 struct ask_last {
     std::uint32_t slot = 0;
 };
-// Read a call's log message again; answer: call_fetched().
+// Read a call again, from its log message or from the journal message that carries it; answer: call_fetched().
 struct fetch_call {
     call_key call;
+    std::uint64_t sequence = 0;
+    bool from_journal = false;
+};
+// Read a log message that is to be carried; answer: straggler_fetched().
+struct fetch_straggler {
+    std::uint32_t slot = 0;
+    std::uint64_t sequence = 0;
+};
+// Read a journal message what counts in which is to be copied; answer: journal_fetched().
+struct fetch_journal {
+    std::uint32_t slot = 0;
+    std::uint64_t sequence = 0;
 };
 // Read the journal message that holds a call's answer; answer: answer_fetched().
 struct fetch_answer {
@@ -120,7 +132,7 @@ struct warn {
 }
 
 using action = std::variant<act::ask_extents, act::read_journal, act::read_log, act::pause_log, act::append, act::read_back, act::ask_last,
-                            act::fetch_call, act::fetch_answer, act::dispatch, act::send_callback, act::purge_log, act::purge_journal,
-                            act::closed, act::settled, act::lookup, act::warn>;
+                            act::fetch_call, act::fetch_straggler, act::fetch_journal, act::fetch_answer, act::dispatch, act::send_callback,
+                            act::purge_log, act::purge_journal, act::closed, act::settled, act::lookup, act::warn>;
 
 }

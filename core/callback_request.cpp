@@ -50,6 +50,8 @@ journal::answered make_callback(const invocation& call, const verdict& decided, 
     made.status = decided.status;
     made.dead = decided.kind == verdict_kind::dead;
     made.url = call.callback_url;
+    made.tenant = call.tenant;
+    made.function = call.function.full();
     if (last.kind == outcome_kind::delivered) {
         for (const auto& field : last.reply.fields)
             if (copied(field))

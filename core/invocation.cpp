@@ -113,6 +113,11 @@ std::string_view field_of(std::string_view lines, std::string_view name) noexcep
     return {};
 }
 
+std::string_view call_id_of(const invocation& call) noexcept
+{
+    return field_of(std::string_view(*call.payload).substr(call.fields_at, call.body_at - 2 - call.fields_at), "X-Call-Id");
+}
+
 std::uint64_t hash_id(std::string_view id) noexcept
 {
     std::uint64_t hash = 14695981039346656037ull;

@@ -38,6 +38,9 @@ std::string_view target_of(const std::string& payload) noexcept;
 // The value of the first field line of that name in a block of field lines; empty when absent.
 std::string_view field_of(std::string_view field_lines, std::string_view name) noexcept;
 
+// The id that the caller knows the call by: X-Call-Id.
+std::string_view call_id_of(const invocation& call) noexcept;
+
 // FNV-1a, 64 bits: part of the journal's format.
 std::uint64_t hash_id(std::string_view id) noexcept;
 

@@ -11,7 +11,15 @@ constexpr std::string_view magic = "SLJ";
 
 constexpr unix_ms time_max = unix_ms{1} << 53;
 
-enum class record_kind : std::uint8_t { settled = 1, retry_scheduled = 2, answered = 3 };
+enum class record_kind : std::uint8_t {
+    settled = 1,
+    retry_scheduled = 2,
+    answered = 3,
+    callback_scheduled = 4,
+    carried = 5,
+    reserved = 6,
+    handed_over = 7,
+};
 
 template <std::unsigned_integral T> void put(std::string& to, T value)
 {
@@ -39,13 +47,35 @@ void put_fields(std::string& to, const settled& what)
     put(to, what.status);
 }
 
-void put_fields(std::string& to, const retry_scheduled& what)
+template <class Schedule> void put_schedule(std::string& to, const Schedule& what)
 {
     put_call(to, what.call);
     put(to, what.attempts);
     put(to, static_cast<std::uint64_t>(what.recorded_at));
     put(to, what.delay_ms);
 }
+
+void put_fields(std::string& to, const retry_scheduled& what) { put_schedule(to, what); }
+void put_fields(std::string& to, const callback_scheduled& what) { put_schedule(to, what); }
+
+void put_fields(std::string& to, const carried& what)
+{
+    put_call(to, what.call);
+    put(to, static_cast<std::uint32_t>(what.fields.size()));
+    for (const auto& field : what.fields) {
+        put_text(to, field.name);
+        put_text(to, field.value);
+    }
+    put_text(to, what.payload);
+}
+
+void put_fields(std::string& to, const reserved& what)
+{
+    put_text(to, what.tenant);
+    put(to, what.slots);
+}
+
+void put_fields(std::string&, const handed_over&) {}
 
 void put_fields(std::string& to, const answered& what)
 {
@@ -56,11 +86,17 @@ void put_fields(std::string& to, const answered& what)
     put_text(to, what.url);
     put_text(to, what.head);
     put_text(to, what.body);
+    put_text(to, what.tenant);
+    put_text(to, what.function);
 }
 
 record_kind kind_of(const settled&) { return record_kind::settled; }
 record_kind kind_of(const retry_scheduled&) { return record_kind::retry_scheduled; }
 record_kind kind_of(const answered&) { return record_kind::answered; }
+record_kind kind_of(const callback_scheduled&) { return record_kind::callback_scheduled; }
+record_kind kind_of(const carried&) { return record_kind::carried; }
+record_kind kind_of(const reserved&) { return record_kind::reserved; }
+record_kind kind_of(const handed_over&) { return record_kind::handed_over; }
 
 // Reads from the front; after the first thing that is not there everything reads as empty and ok() is false.
 class reader {
@@ -115,9 +151,9 @@ std::optional<record> read_settled(reader& from)
     return what;
 }
 
-std::optional<record> read_retry(reader& from)
+template <class Schedule> std::optional<record> read_schedule(reader& from)
 {
-    retry_scheduled what;
+    Schedule what;
     what.call = read_call(from);
     what.attempts = from.number<std::uint32_t>();
     what.recorded_at = static_cast<unix_ms>(from.number<std::uint64_t>());
@@ -138,6 +174,28 @@ record read_answered(reader& from)
     what.url = from.text();
     what.head = from.text();
     what.body = from.text();
+    what.tenant = from.text();
+    what.function = from.text();
+    return what;
+}
+
+record read_carried(reader& from)
+{
+    carried what;
+    what.call = read_call(from);
+    for (auto left = from.number<std::uint32_t>(); left > 0 && from.ok(); --left) {
+        auto name = from.text();
+        what.fields.push_back({std::string(name), std::string(from.text())});
+    }
+    what.payload = from.text();
+    return what;
+}
+
+record read_reserved(reader& from)
+{
+    reserved what;
+    what.tenant = from.text();
+    what.slots = from.number<std::uint32_t>();
     return what;
 }
 
@@ -148,8 +206,12 @@ std::optional<record> read_record(reader& from)
     std::optional<record> what;
     switch (kind) {
     case record_kind::settled: what = read_settled(fields); break;
-    case record_kind::retry_scheduled: what = read_retry(fields); break;
+    case record_kind::retry_scheduled: what = read_schedule<retry_scheduled>(fields); break;
     case record_kind::answered: what = read_answered(fields); break;
+    case record_kind::callback_scheduled: what = read_schedule<callback_scheduled>(fields); break;
+    case record_kind::carried: what = read_carried(fields); break;
+    case record_kind::reserved: what = read_reserved(fields); break;
+    case record_kind::handed_over: what = handed_over{}; break;
     }
     if (!from.ok() || !fields.ok() || !fields.empty())
         return std::nullopt;
@@ -208,9 +270,24 @@ boost::system::result<batch, decode_error> decode(std::string_view bytes)
     return read;
 }
 
-const call_ref& call_of(const record& what) noexcept
+namespace {
+
+template <class T> const call_ref* find_call(const T& fields) noexcept { return &fields.call; }
+const call_ref* find_call(const reserved&) noexcept { return nullptr; }
+const call_ref* find_call(const handed_over&) noexcept { return nullptr; }
+
+}
+
+const call_ref* call_of(const record& what) noexcept
 {
-    return std::visit([](const auto& fields) -> const call_ref& { return fields.call; }, what);
+    return std::visit([](const auto& fields) { return find_call(fields); }, what);
+}
+
+std::size_t size_of(const record& what)
+{
+    std::string bytes;
+    append_record(bytes, what);
+    return bytes.size();
 }
 
 }

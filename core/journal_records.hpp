@@ -1,4 +1,5 @@
 #pragma once
+#include "sluice/http.hpp"
 #include "sluice/time.hpp"
 
 #include <boost/system/result.hpp>
@@ -15,16 +16,18 @@
 //   text    length:u32  bytes
 //
 // A record names its call by log sequence and by the hash of its id: where the hash differs, the record is about another message that had
-// the sequence before the log lost its tail, and settles nothing.
+// the sequence before the log lost its tail, and settles nothing. Each record stands by itself: one that still counts may be copied to the
+// journal's end, so that what is before can be purged, and means the same there.
 namespace sluice::core::journal {
 
-inline constexpr int format_version = 1;
+inline constexpr int format_version = 2;
 
 struct call_ref {
     std::uint64_t sequence = 0;
     std::uint64_t id_hash = 0;
 
     friend bool operator==(const call_ref&, const call_ref&) = default;
+    friend std::size_t hash_value(const call_ref& call) noexcept { return static_cast<std::size_t>(call.sequence ^ call.id_hash); }
 };
 
 // Nothing more will happen to the call.
@@ -54,7 +57,27 @@ struct retry_scheduled {
     friend bool operator==(const retry_scheduled&, const retry_scheduled&) = default;
 };
 
-// The call is over and its callback is due: the complete request, so that each attempt to deliver it sends the same bytes.
+// Attempt `attempts` to deliver the callback failed; the next is due likewise.
+struct callback_scheduled {
+    call_ref call;
+    std::uint32_t attempts = 0;
+    unix_ms recorded_at = 0;
+    std::uint64_t delay_ms = 0;
+
+    friend bool operator==(const callback_scheduled&, const callback_scheduled&) = default;
+};
+
+// The call's log message, whole: the log need not keep it any more.
+struct carried {
+    call_ref call;
+    headers fields;
+    std::string payload;
+
+    friend bool operator==(const carried&, const carried&) = default;
+};
+
+// The call is over and its callback is due: the complete request, so that each attempt to deliver it sends the same bytes. The call's log message
+// is needed no more.
 struct answered {
     call_ref call;
     std::uint32_t attempts = 0;
@@ -63,11 +86,26 @@ struct answered {
     std::string url;
     std::string head; // field lines "name: value\r\n"
     std::string body;
+    std::string tenant{};
+    std::string function{}; // name.namespace
 
     friend bool operator==(const answered&, const answered&) = default;
 };
 
-using record = std::variant<settled, retry_scheduled, answered>;
+// So many calls of the tenant may run at once from now on: whoever takes over counts them all as running.
+struct reserved {
+    std::string tenant;
+    std::uint32_t slots = 0;
+
+    friend bool operator==(const reserved&, const reserved&) = default;
+};
+
+// The owner has ended in order: nothing runs, and what was reserved before is free.
+struct handed_over {
+    friend bool operator==(const handed_over&, const handed_over&) = default;
+};
+
+using record = std::variant<settled, retry_scheduled, answered, callback_scheduled, carried, reserved, handed_over>;
 
 struct batch {
     std::uint64_t epoch = 0;
@@ -87,6 +125,9 @@ struct decode_error {
 };
 boost::system::result<batch, decode_error> decode(std::string_view bytes);
 
-const call_ref& call_of(const record& what) noexcept;
+// Nothing for a record that is of no call.
+const call_ref* call_of(const record& what) noexcept;
+// What the record adds to a batch.
+std::size_t size_of(const record& what);
 
 }

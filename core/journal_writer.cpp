@@ -23,7 +23,6 @@ void journal_writer::add(journal::record what)
         open_payload_ = journal::encode_head(epoch_, owner_, next_number_);
     open_payload_ += bytes;
     open_.push_back(std::move(what));
-    ++unstored_;
 }
 
 void journal_writer::close_batch()
@@ -31,6 +30,7 @@ void journal_writer::close_batch()
     batch closed;
     closed.number = next_number_++;
     closed.payload = std::move(open_payload_);
+    closed_bytes_ += closed.payload.size();
     closed.expected_last_sequence = last_sequence_++;
     closed.records = std::move(open_);
     open_.clear();
@@ -124,8 +124,8 @@ void journal_writer::release_stored(std::vector<action>& out)
     while (!batches_.empty() && batches_.front().state == batch_state::stored) {
         auto& oldest = batches_.front();
         owns_ = true;
-        unstored_ -= oldest.records.size();
-        out.push_back(stored{oldest.stored_sequence, oldest.number, std::move(oldest.records)});
+        closed_bytes_ -= oldest.payload.size();
+        out.push_back(stored{oldest.stored_sequence, oldest.number, oldest.payload.size(), std::move(oldest.records)});
         batches_.pop_front();
     }
     trouble_ = std::any_of(batches_.begin(), batches_.end(), [](const batch& b) { return b.doubtful && b.state != batch_state::stored; });

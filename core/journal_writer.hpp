@@ -46,6 +46,7 @@ public:
     struct stored {
         std::uint64_t sequence = 0;
         std::uint64_t batch = 0;
+        std::uint64_t bytes = 0;
         std::vector<journal::record> records;
     };
     // Somebody else owns the partition now, or the journal is not what was stored: stop at once, take over anew.
@@ -67,11 +68,10 @@ public:
     std::vector<action> actions(mono_time now);
     std::optional<mono_time> next_due() const;
 
-    // The take-over is on record.
-    bool owns() const noexcept { return owns_; }
     // An append is unknown or refused, from then until all such are stored: nothing should be started whose record could not be.
     bool stalled() const noexcept { return trouble_ || lost_; }
-    std::size_t records_unstored() const noexcept { return unstored_; }
+    // Of batches that are not stored, and of the one that is being filled.
+    std::uint64_t unstored_bytes() const noexcept { return closed_bytes_ + open_payload_.size(); }
     bool idle() const noexcept { return batches_.empty() && open_.empty(); }
 
 private:
@@ -102,8 +102,8 @@ private:
     std::deque<batch> batches_;   // closed and not released, oldest first
     std::vector<journal::record> open_;
     std::string open_payload_;
-    std::size_t unstored_ = 0;
-    bool owns_ = false;
+    std::uint64_t closed_bytes_ = 0;
+    bool owns_ = false;    // the take-over is on record
     bool trouble_ = false; // some batch is doubtful
     bool asking_ = false;  // a read_back or ask_last is under way
     bool ask_last_ = false;

@@ -5,8 +5,15 @@
 
 namespace sluice::core {
 
+namespace {
+
+// What a schedule takes in the journal.
+constexpr std::uint64_t schedule_bytes = 41;
+
+}
+
 partition::partition(std::uint32_t slot, std::uint32_t number, std::string owner, options with)
-    : slot_(slot), number_(number), owner_(std::move(owner)), options_(with)
+    : slot_(slot), number_(number), owner_(std::move(owner)), options_(with), reserve_(with.reserve)
 {}
 
 void partition::start(std::vector<action>& out) { out.push_back(act::ask_extents{slot_}); }
@@ -17,9 +24,9 @@ void partition::opened(const log_info& journal, const log_info& log, std::vector
         return;
     journal_last_ = journal.last_sequence;
     log_last_ = log.last_sequence;
-    auto first = log.messages > 0 ? log.first_sequence : log.last_sequence + 1;
-    mark_.emplace(first);
-    read_ = first - 1;
+    log_first_ = log.messages > 0 ? log.first_sequence : log.last_sequence + 1;
+    mark_.emplace(log_first_);
+    read_ = log_first_ - 1;
     phase_ = phase::replaying;
     if (journal.messages == 0)
         claim(out);
@@ -45,7 +52,14 @@ void partition::claim(std::vector<action>& out)
         out.push_back(act::warn{slot_,
                                 "the log ends at sequence " + std::to_string(log_last_) + ", before what the journal speaks of ("
                                     + std::to_string(replay_.highest_call()) + "): it has lost its tail"});
-    journal_extents_.assign(replay_.extents().begin(), replay_.extents().end());
+    for (const auto& each : replay_.extents())
+        space_.add(each.journal_sequence, each.bytes, each.highest_settled, each.is_void);
+    for (const auto& [tenant, what] : replay_.reservations()) {
+        if (what.slots == 0)
+            continue;
+        reserve_.restore(tenant, what.slots, what.at);
+        space_.hold(what.at, 0);
+    }
     writer_.emplace(replay_.epoch() + 1, owner_, journal_last_, options_.writer);
     phase_ = phase::claiming;
 }
@@ -57,50 +71,151 @@ void partition::close(std::string reason, bool final, std::vector<action>& out)
     phase_ = phase::closed;
     writer_.reset();
     calls_ = {};
-    replay_.clear();
-    journal_extents_.clear();
+    held_numbers_ = {};
+    replay_ = {};
+    space_ = {};
+    reserve_ = reservations(options_.reserve);
     out.push_back(act::closed{slot_, number_, std::move(reason), final});
 }
 
-partition::entered partition::enter(std::uint64_t sequence, std::uint64_t id_hash, std::uint32_t bytes)
+// ---- the index
+
+void partition::enter_held(const std::function<void(const held_call&)>& resume)
 {
-    mark_->read(sequence, bytes);
-    const auto* history = replay_.find({sequence, id_hash});
-    if (history && history->last == replay::word::settled) {
-        mark_->settled(sequence, bytes);
+    for (const auto& [ref, history] : replay_.held()) {
+        const auto number = held_numbers + held_numbers_.size();
+        held_numbers_.emplace(ref, number);
+        auto& what = calls_[number];
+        what.sequence = ref.sequence;
+        what.id_hash = ref.id_hash;
+        what.bytes = history.call_bytes;
+        what.answered = history.reached == replay::stage::answered;
+        held(what, history.whole_at, history.whole_bytes);
+        if (history.schedule_at != 0)
+            scheduled(what, history.schedule_at);
+        resume({number, &what, &history, &replay_.owner_of(history)});
+    }
+    forget_replay();
+}
+
+// The journal may speak of calls that entered the log after its extent was asked for.
+void partition::forget_replay()
+{
+    if (read_ >= std::max(log_last_, replay_.highest_call()))
+        replay_.clear();
+}
+
+partition::entered partition::enter(const journal::call_ref& ref, std::uint32_t bytes)
+{
+    mark_->read(ref.sequence, bytes);
+    const auto* history = replay_.find(ref);
+    if (history && (history->reached == replay::stage::settled || history->whole_at != 0)) {
+        mark_->settled(ref.sequence);
         return {nullptr, history};
     }
-    auto& what = calls_[sequence];
-    what.id_hash = id_hash;
+    auto& what = calls_[ref.sequence];
+    what.sequence = ref.sequence;
+    what.id_hash = ref.id_hash;
     what.bytes = bytes;
+    what.in_log = true;
+    if (history && history->schedule_at != 0)
+        scheduled(what, history->schedule_at);
     return {&what, history};
 }
 
-void partition::read_up_to(std::uint64_t sequence)
+void partition::read_up_to(const journal::call_ref& ref)
 {
-    read_ = sequence;
+    read_ = ref.sequence;
     if (replay_.size() == 0)
         return;
-    // The journal may speak of calls that entered the log after its extent was asked for.
-    if (sequence >= std::max(log_last_, replay_.highest_call()))
-        replay_.clear();
-    else
-        replay_.forget(sequence);
+    replay_.forget(ref);
+    forget_replay();
 }
 
-call* partition::find(std::uint64_t sequence)
+call* partition::find(std::uint64_t number)
 {
-    auto at = calls_.find(sequence);
+    auto at = calls_.find(number);
     return at == calls_.end() ? nullptr : &at->second;
+}
+
+call* partition::find(const journal::call_ref& ref, std::uint64_t& number)
+{
+    const auto held = held_numbers_.find(ref);
+    number = held == held_numbers_.end() ? ref.sequence : held->second;
+    auto* what = find(number);
+    return what && what->ref() == ref ? what : nullptr;
 }
 
 std::uint64_t partition::body_bytes() const
 {
     std::uint64_t sum = 0;
-    for (const auto& [sequence, what] : calls_)
+    for (const auto& [number, what] : calls_)
         sum += what.body ? what.bytes : 0;
     return sum;
 }
+
+void partition::held(call& what, std::uint64_t at, std::uint64_t bytes)
+{
+    if (what.whole_at != 0)
+        space_.release(what.whole_at, what.whole_bytes);
+    what.whole_at = at;
+    what.whole_bytes = static_cast<std::uint32_t>(bytes);
+    space_.hold(at, bytes);
+    leave_log(what);
+}
+
+void partition::carried(call& what, std::uint64_t at, std::uint64_t bytes)
+{
+    carrying_ -= what.in_log ? 1 : 0; // else it is a copy
+    held(what, at, bytes);
+}
+
+void partition::leave_log(call& what)
+{
+    if (std::exchange(what.in_log, false))
+        mark_->settled(what.sequence);
+}
+
+void partition::scheduled(call& what, std::uint64_t at)
+{
+    if (what.schedule_at != 0)
+        space_.release(what.schedule_at, schedule_bytes);
+    what.schedule_at = at;
+    if (at != 0)
+        space_.hold(at, schedule_bytes);
+}
+
+void partition::settle(std::uint64_t number)
+{
+    auto at = calls_.find(number);
+    if (at == calls_.end())
+        return;
+    auto& what = at->second;
+    if (what.whole_at != 0)
+        space_.release(what.whole_at, what.whole_bytes);
+    leave_log(what);
+    scheduled(what, 0);
+    if (number >= held_numbers)
+        held_numbers_.erase(what.ref());
+    calls_.erase(at);
+}
+
+void partition::reserved(const journal::reserved& what, std::uint64_t at)
+{
+    if (const auto before = reserve_.stored(what, at); before != 0)
+        space_.release(before, 0);
+    if (what.slots > 0)
+        space_.hold(at, 0);
+}
+
+void partition::hand_over()
+{
+    if (std::exchange(handed_over_, true))
+        return;
+    record(journal::handed_over{});
+}
+
+// ---- the journal
 
 void partition::pump(instant now, std::vector<journal_writer::stored>& stored, std::vector<action>& out)
 {
@@ -108,9 +223,10 @@ void partition::pump(instant now, std::vector<journal_writer::stored>& stored, s
         return;
     for (auto& next : writer_->actions(now.mono)) {
         if (auto* done = std::get_if<journal_writer::stored>(&next)) {
-            journal_extents_.push_back({done->sequence, highest_call(done->records), false});
+            space_.add(done->sequence, done->bytes, highest_settled(done->records), false);
             if (phase_ == phase::claiming) {
                 phase_ = phase::owning;
+                reserve_.begin(now.mono);
                 out.push_back(act::read_log{slot_, read_ + 1});
             }
             stored.push_back(std::move(*done));
@@ -124,56 +240,6 @@ void partition::pump(instant now, std::vector<journal_writer::stored>& stored, s
             return close(std::move(gone->reason), gone->final, out);
         }
     }
-}
-
-void partition::settle(std::uint64_t sequence)
-{
-    auto at = calls_.find(sequence);
-    if (at == calls_.end())
-        return;
-    mark_->settled(sequence, at->second.bytes);
-    calls_.erase(at);
-}
-
-void partition::clean(instant now, std::vector<action>& out)
-{
-    const auto target = suspended_ || now.mono < clean_at_ ? 0 : purge_target();
-    if (target == 0)
-        return;
-    clean_at_ = now.mono + options_.purge_interval;
-    purging_ = true;
-    out.push_back(act::purge_log{slot_, target});
-}
-
-void partition::log_purged(std::uint64_t below, bool done, std::vector<action>& out)
-{
-    purging_ = false;
-    if (!done || phase_ != phase::owning)
-        return;
-    mark_->purged(below);
-    // A journal message goes only after every call that it speaks of has gone from the log. The last one stays, for its epoch; and a void one is
-    // never the first: without the epoch before it, it would count.
-    std::size_t gone = 0;
-    for (std::size_t i = 0; i + 1 < journal_extents_.size() && journal_extents_[i].highest_call < below; ++i)
-        if (!journal_extents_[i + 1].is_void)
-            gone = i + 1;
-    if (gone == 0)
-        return;
-    journal_extents_.erase(journal_extents_.begin(), journal_extents_.begin() + static_cast<std::ptrdiff_t>(gone));
-    out.push_back(act::purge_journal{slot_, journal_extents_.front().journal_sequence});
-}
-
-std::uint64_t partition::purge_target() const
-{
-    return phase_ == phase::owning && !purging_ ? mark_->purge_target(options_.purge_step_max, options_.purge_bytes_min) : 0;
-}
-
-std::optional<mono_time> partition::next_due() const
-{
-    auto due = writer_ ? writer_->next_due() : std::nullopt;
-    if (purge_target() != 0 && (!due || clean_at_ < *due))
-        due = clean_at_;
-    return due;
 }
 
 }

@@ -1,11 +1,13 @@
 #pragma once
 #include "core/actions.hpp"
 #include "core/fair_queue.hpp"
+#include "core/journal_space.hpp"
 #include "core/replay.hpp"
+#include "core/reservations.hpp"
 #include "core/watermark.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
-#include <deque>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -26,26 +28,37 @@ inline constexpr std::uint32_t no_lane = ~0u; // the call's message is unreadabl
 
 // An accepted call that is not settled on record.
 struct call {
+    std::uint64_t sequence = 0; // in the log
     std::uint64_t id_hash = 0;
-    std::uint64_t journal_sequence = 0;     // of its answer, once that is on record
+    std::uint64_t whole_at = 0;             // journal sequence of the call, carried, or of its answer; 0: it is in the log alone
+    std::uint64_t schedule_at = 0;          // of the record that says when the next attempt is due; 0: none
     std::shared_ptr<const invocation> body; // empty: to be fetched again
     std::uint32_t lane = no_lane;           // of the shard's queue
     std::uint32_t attempts = 0;             // that may have executed the function
     std::uint32_t callback_attempts = 0;
-    std::uint32_t bytes = 0; // of the log message's payload
+    std::uint32_t bytes = 0;       // of the call's payload
+    std::uint32_t whole_bytes = 0; // of the record that holds it
     call_state state = call_state::queued;
+    bool in_log = false;   // its log message is needed
+    bool answered = false; // its answer is on record
+
+    journal::call_ref ref() const noexcept { return {sequence, id_hash}; }
 };
 
 // One ownership of a partition, from the attempt to take it over to its loss: replay of the journal, the record that takes it over, reading of
-// the log, the index of the calls that are not settled, the writer of the journal, and cleaning. What is to be run when is decided by
-// the shard, over all its partitions. Pure.
+// the log, the index of the calls that are not settled, the writer of the journal, reservations, and the cleaning of log and journal. What is to be
+// run when is decided by the shard, over all its partitions. docs/engine.md has the protocol. Pure.
 class partition {
 public:
     struct options {
         journal_writer::options writer;
         std::uint64_t purge_step_max = 100'000;          // messages
-        std::uint64_t purge_bytes_min = 8 * 1024 * 1024; // dead bytes that make a purge worth it
-        milliseconds purge_interval{5'000};              // at least so long between two
+        std::uint64_t purge_bytes_min = 8 * 1024 * 1024; // dead bytes that make cleaning worth it
+        milliseconds purge_interval{5'000};              // at least so long between two looks
+        std::uint64_t record_bytes_max = 1'000'000;      // a larger call is not carried: the server would refuse the batch
+        std::size_t carry_calls_max = 64;                // under way at once
+        std::uint64_t carry_bytes_max = 1024 * 1024;     // likewise, and of copies that are not stored
+        reservations::options reserve{};                 // its limit is the shard's
     };
     enum class phase : std::uint8_t { asking, replaying, claiming, owning, closed };
 
@@ -53,7 +66,7 @@ public:
 
     std::uint32_t number() const noexcept { return number_; }
     phase state() const noexcept { return phase_; }
-    // A record could not be stored for now: start nothing new.
+    // A record could not be stored for now, or the owner may not act: start nothing new, remove nothing.
     bool stalled() const noexcept { return suspended_ || (writer_ && writer_->stalled()); }
     void suspend(bool suspended) noexcept { suspended_ = suspended; }
 
@@ -63,18 +76,30 @@ public:
     // Closes it for good: the slot stays, empty.
     void close(std::string reason, bool final, std::vector<action>& out);
 
+    // Calls are named by a number of this ownership: the log sequence; of a call that only the journal held at the take-over, one of its own, from
+    // this on, because the sequence may have been used again after the log lost its tail.
+    static constexpr std::uint64_t held_numbers = 1ull << 63;
+    // Enters the calls that the journal holds, once it is owned; before the log is read.
+    struct held_call {
+        std::uint64_t number = 0;
+        call* what = nullptr;
+        const replay::entry* history = nullptr;
+        const replay::owner* of = nullptr;
+    };
+    void enter_held(const std::function<void(const held_call&)>& resume);
     // Enters a call that was read from the log; `history` is what the journal says of it, valid until the next call. Nothing is entered for a
-    // call that is settled already.
+    // call that is settled, or that the journal holds.
     struct entered {
         call* what = nullptr;
         const replay::entry* history = nullptr;
     };
-    entered enter(std::uint64_t sequence, std::uint64_t id_hash, std::uint32_t bytes);
-    // The log was read to here: what the journal says of the calls up to it is needed no more.
-    void read_up_to(std::uint64_t sequence);
+    entered enter(const journal::call_ref& ref, std::uint32_t bytes);
+    // The log was read to here: what the journal says of this call, and of those before it, is needed no more.
+    void read_up_to(const journal::call_ref& ref);
     bool read_before(std::uint64_t sequence) const noexcept { return sequence <= read_; }
 
-    call* find(std::uint64_t sequence);
+    call* find(std::uint64_t number);
+    call* find(const journal::call_ref& ref, std::uint64_t& number);
     std::size_t live() const noexcept { return calls_.size(); }
     // Of the bodies that are kept in memory; linear, for when a slot is closed.
     std::uint64_t body_bytes() const;
@@ -82,20 +107,44 @@ public:
     // Records are added here, and come back in order from pump() once they are stored.
     void record(journal::record what) { writer_->add(std::move(what)); }
     journal_writer* writer() noexcept { return writer_ ? &*writer_ : nullptr; }
+    bool recorded() const noexcept { return !writer_ || writer_->idle(); }
+    std::uint64_t unstored_bytes() const noexcept { return writer_ ? writer_->unstored_bytes() : 0; }
     // Sends what is to be sent to the journal. What has become durable is appended to `stored`.
     void pump(instant now, std::vector<journal_writer::stored>& stored, std::vector<action>& out);
 
+    // The journal's message holds the call whole, or its answer: the log's is needed no more.
+    void held(call& what, std::uint64_t at, std::uint64_t bytes);
+    void carried(call& what, std::uint64_t at, std::uint64_t bytes);
+    void scheduled(call& what, std::uint64_t at);
     // Its settled record is stored: the call leaves the index.
-    void settle(std::uint64_t sequence);
+    void settle(std::uint64_t number);
+
+    reservations& reserve() noexcept { return reserve_; }
+    void reserved(const journal::reserved& what, std::uint64_t at);
+    // Nothing runs and nothing will: says so on record, once.
+    void hand_over();
+    bool handed_over() const noexcept { return handed_over_; }
+
     void clean(instant now, std::vector<action>& out);
     void log_purged(std::uint64_t below, bool done, std::vector<action>& out);
+    void straggler_fetched(std::uint64_t sequence, boost::system::result<log_message> result, instant now, std::vector<action>& out);
+    void journal_fetched(std::uint64_t sequence, const boost::system::result<log_message>& result, instant now, std::vector<action>& out);
 
     std::optional<mono_time> next_due() const;
-    const core::watermark& mark() const noexcept { return *mark_; }
 
 private:
     void claim(std::vector<action>& out);
-    std::uint64_t purge_target() const; // 0: nothing to be purged, or not now
+    void forget_replay();
+    void purge_log(std::vector<action>& out);
+    void purge_journal(std::vector<action>& out);
+    bool carry_wanted() const noexcept;
+    void leave_log(call& what);
+    void carry(instant now, std::vector<action>& out);
+    void copy(std::vector<action>& out);
+    void copy(const journal::record& what, std::uint64_t at);
+    void look_at_journal(std::vector<action>& out);
+    bool purge_wanted() const noexcept;
+    bool copy_wanted() const noexcept;
 
     std::uint32_t slot_;
     std::uint32_t number_;
@@ -106,12 +155,23 @@ private:
     std::uint64_t journal_last_ = 0; // at the time of asking: the replay ends there
     std::uint64_t log_last_ = 0;     // likewise
     std::uint64_t read_ = 0;         // highest log sequence read
+    std::uint64_t log_first_ = 1;    // below it the log is empty
     std::optional<journal_writer> writer_;
-    std::optional<core::watermark> mark_;
+    std::optional<watermark> mark_;
     boost::unordered_flat_map<std::uint64_t, call> calls_;
-    std::deque<replay::extent> journal_extents_;
-    mono_time clean_at_{};
+    boost::unordered_flat_map<journal::call_ref, std::uint64_t> held_numbers_; // of the calls that the journal held at the take-over
+    journal_space space_;
+    reservations reserve_;
+    mono_time purge_at_{};
+    mono_time copy_at_{};
+    mono_time carry_at_{};
+    std::uint64_t carry_below_ = 0; // stragglers below it keep the journal from being cleaned
+    std::size_t carrying_ = 0;      // fetches of stragglers, and their records, under way
+    std::uint64_t copy_next_ = 0;   // journal message to be looked at next
+    std::uint64_t copy_last_ = 0;   // the last of those that are being copied; 0: none are
+    bool copying_ = false;          // one is being fetched
     bool purging_ = false;
+    bool handed_over_ = false;
     bool suspended_ = false;
 };
 

@@ -5,7 +5,10 @@
 
 namespace sluice::core {
 
-shard::shard(shard_options with) : options_(std::move(with)), queue_(options_.tenant_concurrency), callbacks_(options_.tenant_callbacks) {}
+shard::shard(shard_options with) : options_(std::move(with)), queue_(options_.tenant_concurrency), callbacks_(options_.tenant_callbacks)
+{
+    options_.partitions.reserve.limit = options_.tenant_concurrency;
+}
 
 std::uint32_t shard::open(std::uint32_t number, std::string owner)
 {
@@ -67,7 +70,7 @@ std::uint32_t shard::lane_of(const std::string& tenant, const function_name& nam
     if (lane < lanes_.size())
         return lane;
     const auto function = function_index(name);
-    lanes_.push_back({function, callbacks_.lane(callbacks_.tenant(tenant), full)});
+    lanes_.push_back({function, callbacks_.lane(callbacks_.tenant(tenant), full), tenant});
     functions_[function]->lanes.push_back(lane);
     if (functions_[function]->held)
         queue_.hold_lane(lane, true);
@@ -138,27 +141,59 @@ void shard::log_purged(std::uint32_t slot, std::uint64_t below, bool done)
         part->log_purged(below, done, out_);
 }
 
-void shard::stored(std::uint32_t slot, journal_writer::stored batch)
+void shard::straggler_fetched(std::uint32_t slot, std::uint64_t sequence, boost::system::result<sluice::log_message> result, instant now)
 {
-    for (auto& record : batch.records) {
-        const call_key key{slot, journal::call_of(record).sequence};
-        if (auto* answered = std::get_if<journal::answered>(&record))
-            stored_answer(key, std::move(*answered), batch.sequence);
-        else if (auto* settled = std::get_if<journal::settled>(&record))
-            stored_settled(key, *settled);
-    }
+    if (auto* part = at(slot))
+        part->straggler_fetched(sequence, std::move(result), now, out_);
 }
 
-void shard::stored_settled(call_key key, const journal::settled& what)
+void shard::journal_fetched(std::uint32_t slot, std::uint64_t sequence, const boost::system::result<sluice::log_message>& result,
+                            instant now)
 {
-    auto* entry = find(key);
+    if (auto* part = at(slot))
+        part->journal_fetched(sequence, result, now, out_);
+}
+
+void shard::stored(std::uint32_t slot, journal_writer::stored batch)
+{
+    for (auto& record : batch.records)
+        std::visit([&](auto& what) { stored_of(slot, what, batch.sequence); }, record);
+}
+
+void shard::stored_of(std::uint32_t slot, const journal::settled& what, std::uint64_t)
+{
+    call_key key{slot, 0};
+    auto* entry = at(slot)->find(what.call, key.sequence);
     if (!entry)
         return;
     auto function = entry->lane == no_lane ? function_name{} : functions_[lanes_[entry->lane].function]->name;
     out_.push_back(act::settled{key, std::move(function), what.how, what.status, what.attempts});
-    at(key.slot)->settle(key.sequence);
+    at(slot)->settle(key.sequence);
     --live_;
 }
+
+void shard::stored_of(std::uint32_t slot, const journal::retry_scheduled& what, std::uint64_t stored_at)
+{
+    std::uint64_t number = 0;
+    if (auto* entry = at(slot)->find(what.call, number))
+        at(slot)->scheduled(*entry, stored_at);
+}
+
+void shard::stored_of(std::uint32_t slot, const journal::callback_scheduled& what, std::uint64_t stored_at)
+{
+    std::uint64_t number = 0;
+    if (auto* entry = at(slot)->find(what.call, number))
+        at(slot)->scheduled(*entry, stored_at);
+}
+
+void shard::stored_of(std::uint32_t slot, const journal::carried& what, std::uint64_t stored_at)
+{
+    std::uint64_t number = 0;
+    if (auto* entry = at(slot)->find(what.call, number))
+        at(slot)->carried(*entry, stored_at, journal::size_of(what));
+}
+
+void shard::stored_of(std::uint32_t slot, const journal::reserved& what, std::uint64_t stored_at) { at(slot)->reserved(what, stored_at); }
 
 // ---- time
 
@@ -189,26 +224,77 @@ void shard::fire(const timer& due, instant)
     }
 }
 
-bool shard::hold_if_stalled(fair_queue& queue, const fair_queue::pick& next)
+// What is started now can be recorded; and records that wait for the store stay within the budget of answers.
+bool shard::may_write(std::uint32_t slot)
 {
-    if (!owned(next.what.partition)->stalled())
-        return false;
+    const auto* part = owned(slot);
+    return part && !part->stalled() && part->unstored_bytes() <= std::max<std::uint64_t>(options_.answer_bytes_budget, 64 * 1024);
+}
+
+void shard::hold_tenant(fair_queue& queue, const fair_queue::pick& next, std::string name)
+{
     const auto tenant = queue.tenant_of(next.lane);
     queue.push_front(next.lane, next.what);
     queue.finished(next.lane);
     queue.hold_tenant(tenant, true);
-    stalled_tenants_.push_back({next.what.partition, &queue, tenant});
+    held_tenants_.push_back({next.what.partition, &queue, tenant, std::move(name)});
+}
+
+bool shard::hold_if_stalled(fair_queue& queue, const fair_queue::pick& next)
+{
+    if (may_write(next.what.partition))
+        return false;
+    hold_tenant(queue, next, {});
     return true;
 }
 
-void shard::release_stalled()
+// Before more of a tenant's calls run than a new owner would count, the larger number is on record.
+bool shard::hold_if_unreserved(const fair_queue::pick& next)
 {
-    std::erase_if(stalled_tenants_, [this](const stalled_tenant& held) {
-        if (auto* part = at(held.slot); part && part->stalled())
+    auto& part = *owned(next.what.partition);
+    const auto& tenant = lanes_[next.lane].tenant;
+    if (part.reserve().may_start(tenant))
+        return false;
+    for (auto& more : part.reserve().grow(tenant))
+        part.record(std::move(more));
+    hold_tenant(queue_, next, tenant);
+    return true;
+}
+
+void shard::release_tenants()
+{
+    std::erase_if(held_tenants_, [this](const held_tenant& held) {
+        auto* part = owned(held.slot);
+        if (part && held.name.empty() && !may_write(held.slot))
             return false;
+        if (part && !held.name.empty() && !part->reserve().may_start(held.name)) {
+            for (auto& more : part->reserve().grow(held.name))
+                part->record(std::move(more));
+            return false;
+        }
         held.queue->hold_tenant(held.tenant, false);
         return true;
     });
+}
+
+void shard::look_after_reservations(instant now)
+{
+    for (auto& [slot, part] : slots_) {
+        if (part->state() != partition::phase::owning || part->handed_over())
+            continue;
+        part->reserve().end_ghosts(now.mono);
+        for (auto& less : part->reserve().shrink(now.mono))
+            part->record(std::move(less));
+    }
+}
+
+void shard::hand_over()
+{
+    if (!draining_ || !attempts_.empty() || !callbacks_under_way_.empty())
+        return;
+    for (auto& [slot, part] : slots_)
+        if (part->state() == partition::phase::owning)
+            part->hand_over();
 }
 
 void shard::pump(instant now)
@@ -217,6 +303,8 @@ void shard::pump(instant now)
         const bool owning = part->state() == partition::phase::owning;
         std::vector<journal_writer::stored> done;
         part->pump(now, done, out_);
+        if (!owning && part->state() == partition::phase::owning)
+            enter_held(slot, now);
         for (auto& batch : done)
             stored(slot, std::move(batch));
         if (reading_paused_ && !owning && part->state() == partition::phase::owning)
@@ -233,10 +321,12 @@ std::vector<action> shard::take_actions(instant now)
     }
     // The journal first: nothing is started for a partition that has just been lost, or whose journal is in doubt.
     pump(now);
-    release_stalled();
+    look_after_reservations(now);
+    release_tenants();
     start_calls(now);
     start_callbacks();
-    pump(now); // what was dead at once
+    hand_over();
+    pump(now); // what was dead at once, and reservations
     for (auto& [slot, part] : slots_)
         part->clean(now, out_);
     if (reading_paused_)
@@ -280,8 +370,9 @@ std::optional<mono_time> shard::next_due() const
 
 bool shard::quiet() const
 {
-    return attempts_.empty() && callbacks_under_way_.empty() && std::all_of(slots_.begin(), slots_.end(), [](const auto& entry) {
-               return !entry.second->writer() || entry.second->writer()->idle();
+    return attempts_.empty() && callbacks_under_way_.empty() && std::all_of(slots_.begin(), slots_.end(), [this](const auto& entry) {
+               const auto& part = *entry.second;
+               return (!draining_ || part.state() != partition::phase::owning || part.handed_over()) && part.recorded();
            });
 }
 

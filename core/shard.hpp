@@ -56,6 +56,8 @@ public:
     void read_back_result(std::uint32_t slot, const boost::system::result<sluice::log_message>& result, instant now);
     void last_result(std::uint32_t slot, const boost::system::result<log_info>& result, instant now);
     void call_fetched(call_key key, boost::system::result<sluice::log_message> result, instant now);
+    void straggler_fetched(std::uint32_t slot, std::uint64_t sequence, boost::system::result<sluice::log_message> result, instant now);
+    void journal_fetched(std::uint32_t slot, std::uint64_t sequence, const boost::system::result<sluice::log_message>& result, instant now);
     void answer_fetched(call_key key, const boost::system::result<sluice::log_message>& result, instant now);
     void attempt_finished(call_key key, const outcome& result, instant now);
     void callback_finished(call_key key, const outcome& result, instant now);
@@ -101,15 +103,18 @@ private:
     struct lane_info {
         std::uint32_t function = 0;
         fair_queue::lane_index callback_lane = 0;
+        std::string tenant;
     };
     struct attempt {
         std::uint32_t lane = 0;
         std::uint64_t replica = 0;
         std::shared_ptr<const endpoint> target;
+        std::uint64_t journal_sequence = 0; // its body is being fetched from there; 0: from the log
     };
     struct callback_under_way {
         fair_queue::lane_index lane = 0;
         std::shared_ptr<const journal::answered> what; // empty while it is fetched
+        std::uint64_t journal_sequence = 0;            // from there
     };
     enum class timer_kind : std::uint8_t { call_due, callback_due, function_chance, function_missing };
     struct timer {
@@ -119,11 +124,13 @@ private:
         friend bool operator>(const timer& a, const timer& b) { return a.due > b.due; }
     };
 
-    // A tenant that was next while its partition's journal could not be written: out of the turn until it can.
-    struct stalled_tenant {
+    // A tenant that was next while its partition's journal could not be written, or while all that is reserved for it was in use: out of the turn
+    // until that has changed.
+    struct held_tenant {
         std::uint32_t slot = 0;
         fair_queue* queue = nullptr;
         fair_queue::tenant_index tenant = 0;
+        std::string name; // of one that waits for a reservation; else empty
     };
 
     partition* at(std::uint32_t slot); // nothing once it was closed and forgotten
@@ -133,6 +140,7 @@ private:
     std::uint32_t lane_of(const std::string& tenant, const function_name& name);
     void hold(function_state& function, bool held);
 
+    void enter_held(std::uint32_t slot, instant now);
     void enter_call(std::uint32_t slot, invocation what, instant now);
     void resume_history(call_key key, call& what, const replay::entry& history, instant now);
     void enter_unreadable(std::uint32_t slot, std::uint64_t sequence, std::uint64_t id_hash, std::uint32_t bytes, const std::string& why);
@@ -141,24 +149,36 @@ private:
     void drop_body(call& what);
     void trim_body(call& what);
 
+    void fetch(call_key key, call& what, attempt& with);
     void run(call_key key, call& what, const attempt& with);
     void finish(call_key key, call& what, const verdict& decided, const outcome& last);
     void release(call_key key, const attempt& with);
     void give_back(call_key key, call& what);
     void send(call_key key, std::shared_ptr<const journal::answered> what);
+    void fetch_answer(call_key key, const call& what);
     void callback_again(call_key key, call& what, mono_time due);
     void record_settled(call_key key, call& what, journal::settled::how_kind how, std::uint32_t status);
     void stored(std::uint32_t slot, journal_writer::stored batch);
-    void stored_answer(call_key key, journal::answered what, std::uint64_t journal_sequence);
-    void stored_settled(call_key key, const journal::settled& what);
+    void stored_of(std::uint32_t slot, journal::answered& what, std::uint64_t at);
+    void stored_of(std::uint32_t slot, const journal::settled& what, std::uint64_t at);
+    void stored_of(std::uint32_t slot, const journal::retry_scheduled& what, std::uint64_t at);
+    void stored_of(std::uint32_t slot, const journal::callback_scheduled& what, std::uint64_t at);
+    void stored_of(std::uint32_t slot, const journal::carried& what, std::uint64_t at);
+    void stored_of(std::uint32_t slot, const journal::reserved& what, std::uint64_t at);
+    void stored_of(std::uint32_t, const journal::handed_over&, std::uint64_t) {}
     void drop_answer(call_key key);
 
     void fire(const timer& due, instant now);
     void start_calls(instant now);
     bool start(const fair_queue::pick& next, instant now);
     void start_callbacks();
+    bool may_write(std::uint32_t slot);
     bool hold_if_stalled(fair_queue& queue, const fair_queue::pick& next);
-    void release_stalled();
+    bool hold_if_unreserved(const fair_queue::pick& next);
+    void hold_tenant(fair_queue& queue, const fair_queue::pick& next, std::string name);
+    void release_tenants();
+    void look_after_reservations(instant now);
+    void hand_over();
     void pump(instant now);
     void forget(std::uint32_t slot);
     void throttle_reading();
@@ -175,7 +195,7 @@ private:
     boost::unordered_flat_map<call_key, callback_under_way> callbacks_under_way_;
     boost::unordered_flat_map<call_key, std::shared_ptr<const journal::answered>> answers_; // of waiting callbacks, within the budget
     std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_;
-    std::vector<stalled_tenant> stalled_tenants_;
+    std::vector<held_tenant> held_tenants_;
     std::vector<action> out_;
     std::size_t live_ = 0; // calls in the index of all partitions
     std::uint64_t body_bytes_ = 0;

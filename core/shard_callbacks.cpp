@@ -32,12 +32,16 @@ std::shared_ptr<const journal::answered> find_answer(const sluice::log_message& 
 
 }
 
-void shard::stored_answer(call_key key, journal::answered what, std::uint64_t journal_sequence)
+void shard::stored_of(std::uint32_t slot, journal::answered& what, std::uint64_t stored_at)
 {
-    auto* entry = find(key);
+    call_key key{slot, 0};
+    auto* entry = at(slot)->find(what.call, key.sequence);
     if (!entry)
         return;
-    entry->journal_sequence = journal_sequence;
+    at(slot)->held(*entry, stored_at, journal::size_of(what));
+    if (std::exchange(entry->answered, true))
+        return;                     // a copy
+    at(slot)->scheduled(*entry, 0); // of its retries
     entry->state = call_state::callback_queued;
     const auto bytes = what.body.size() + what.head.size();
     if (answer_bytes_ + bytes <= options_.answer_bytes_budget) {
@@ -71,15 +75,21 @@ void shard::start_callbacks()
         if (hold_if_stalled(callbacks_, *next))
             continue;
         what->state = call_state::callback_running;
-        callbacks_under_way_.emplace(key, callback_under_way{next->lane, nullptr});
+        callbacks_under_way_.emplace(key, callback_under_way{next->lane, nullptr, 0});
         if (auto kept = answers_.find(key); kept != answers_.end()) {
             auto answer = kept->second;
             drop_answer(key);
             send(key, std::move(answer));
         } else {
-            out_.push_back(act::fetch_answer{key, what->journal_sequence});
+            fetch_answer(key, *what);
         }
     }
+}
+
+void shard::fetch_answer(call_key key, const call& what)
+{
+    callbacks_under_way_[key].journal_sequence = what.whole_at;
+    out_.push_back(act::fetch_answer{key, what.whole_at});
 }
 
 void shard::send(call_key key, std::shared_ptr<const journal::answered> what)
@@ -101,15 +111,18 @@ void shard::answer_fetched(call_key key, const boost::system::result<sluice::log
         return;
     auto* what = find(key);
     if (what && result)
-        if (auto answer = find_answer(*result, {key.sequence, what->id_hash}))
+        if (auto answer = find_answer(*result, what->ref()))
             return send(key, std::move(answer));
+    const auto journal_sequence = under_way->second.journal_sequence;
+    // Copied, and purged from where it was, while it was being read there.
+    if (what && what->whole_at != journal_sequence)
+        return fetch_answer(key, *what);
     callbacks_.finished(under_way->second.lane);
     callbacks_under_way_.erase(under_way);
     if (!what)
         return;
     if (result || result.error() == log_errc::not_found)
-        return close(key.slot,
-                     "journal sequence " + std::to_string(what->journal_sequence) + " does not hold the answer that was stored there");
+        return close(key.slot, "journal sequence " + std::to_string(journal_sequence) + " does not hold the answer that was stored there");
     callback_again(key, *what, now.mono + fetch_again_wait);
 }
 
@@ -128,10 +141,14 @@ void shard::callback_finished(call_key key, const outcome& result, instant now)
     if (accepted(result))
         return record_settled(key, *what, journal::settled::how_kind::called_back, sent->status);
     const auto& policy = options_.callback;
-    if (what->callback_attempts < policy.attempts_max)
-        return callback_again(key, *what, now.mono + backoff(what->callback_attempts, policy.wait_min, policy.wait_max));
+    if (what->callback_attempts < policy.attempts_max) {
+        const auto wait = backoff(what->callback_attempts, policy.wait_min, policy.wait_max);
+        at(key.slot)->record(
+            journal::callback_scheduled{what->ref(), what->callback_attempts, now.wall, static_cast<std::uint64_t>(wait.count())});
+        return callback_again(key, *what, now.mono + wait);
+    }
     out_.push_back(act::warn{key.slot,
-                             "callback is given up sequence=" + std::to_string(key.sequence)
+                             "callback is given up invocation=" + std::string(field_of(sent->head, "X-Call-Id"))
                                  + " attempts=" + std::to_string(what->callback_attempts) + " reason=\"" + reason_of(result) + '"'});
     record_settled(key, *what, journal::settled::how_kind::callback_dead, sent->status);
 }

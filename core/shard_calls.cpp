@@ -38,21 +38,30 @@ void shard::log_message(std::uint32_t slot, sluice::log_message message, instant
         return part->close("log sequence " + std::to_string(sequence) + ": " + parsed.error().message, true, out_);
     else
         enter_unreadable(slot, sequence, id_hash, bytes, parsed.error().message);
-    part->read_up_to(sequence);
+    part->read_up_to({sequence, id_hash});
     throttle_reading();
+}
+
+// Calls that the journal holds: stragglers that were carried, and answers whose callbacks are due.
+void shard::enter_held(std::uint32_t slot, instant now)
+{
+    at(slot)->enter_held([&](const partition::held_call& each) {
+        ++live_;
+        each.what->lane = lane_of(each.of->tenant, each.of->function);
+        resume_history({slot, each.number}, *each.what, *each.history, now);
+    });
 }
 
 void shard::enter_call(std::uint32_t slot, invocation what, instant now)
 {
     const call_key key{slot, what.sequence};
     const auto bytes = static_cast<std::uint32_t>(what.payload->size());
-    auto [entry, history] = at(slot)->enter(what.sequence, what.id_hash, bytes);
+    auto [entry, history] = at(slot)->enter({what.sequence, what.id_hash}, bytes);
     if (!entry)
         return;
     ++live_;
     const auto lane = entry->lane = lane_of(what.tenant, what.function);
-    if (!history || history->last == replay::word::retry)
-        keep_body(*entry, std::make_shared<const invocation>(std::move(what)));
+    keep_body(*entry, std::make_shared<const invocation>(std::move(what)));
     if (history)
         resume_history(key, *entry, *history, now);
     else
@@ -62,23 +71,26 @@ void shard::enter_call(std::uint32_t slot, invocation what, instant now)
 void shard::resume_history(call_key key, call& what, const replay::entry& history, instant now)
 {
     what.attempts = history.attempts;
-    if (history.last == replay::word::retry) {
+    what.callback_attempts = history.callback_attempts;
+    const bool over = history.reached == replay::stage::answered;
+    if (history.schedule_at != 0) {
         // The wall clock may have been set since: the wait is never negative and never longer than what was recorded.
         const auto left = history.recorded_at + static_cast<unix_ms>(history.delay_ms) - now.wall;
-        wait_until(key, now.mono + milliseconds(std::clamp<unix_ms>(left, 0, static_cast<unix_ms>(history.delay_ms))),
-                   timer_kind::call_due);
-        what.state = call_state::delayed;
-        return;
+        const auto due = now.mono + milliseconds(std::clamp<unix_ms>(left, 0, static_cast<unix_ms>(history.delay_ms)));
+        what.state = over ? call_state::callback_delayed : call_state::delayed;
+        return wait_until(key, due, over ? timer_kind::callback_due : timer_kind::call_due);
     }
-    what.journal_sequence = history.journal_sequence;
-    what.state = call_state::callback_queued;
-    callbacks_.push_back(lanes_[what.lane].callback_lane, {key.slot, key.sequence});
+    what.state = over ? call_state::callback_queued : call_state::queued;
+    if (over)
+        callbacks_.push_back(lanes_[what.lane].callback_lane, {key.slot, key.sequence});
+    else
+        queue_.push_back(what.lane, {key.slot, key.sequence});
 }
 
 void shard::enter_unreadable(std::uint32_t slot, std::uint64_t sequence, std::uint64_t id_hash, std::uint32_t bytes, const std::string& why)
 {
     auto* part = at(slot);
-    auto [entry, history] = part->enter(sequence, id_hash, bytes);
+    auto [entry, history] = part->enter({sequence, id_hash}, bytes);
     if (!entry)
         return;
     ++live_;
@@ -134,8 +146,10 @@ bool shard::start(const fair_queue::pick& next, instant now)
     if (hold_if_stalled(queue_, next))
         return true;
     auto& function = *functions_[lanes_[next.lane].function];
-    attempt with{next.lane, 0, nullptr};
+    attempt with{next.lane, 0, nullptr, 0};
     if (!function.gone) {
+        if (hold_if_unreserved(next))
+            return true;
         auto permit = function.slots.take(now.mono);
         if (!permit) {
             queue_.push_front(next.lane, next.what);
@@ -147,15 +161,21 @@ bool shard::start(const fair_queue::pick& next, instant now)
         }
         with.replica = permit->replica;
         with.target = std::move(permit->target);
+        owned(key.slot)->reserve().started(lanes_[next.lane].tenant);
     }
-    attempts_.emplace(key, with);
-    if (what->body) {
+    auto& under_way = attempts_.emplace(key, with).first->second;
+    if (what->body)
         run(key, *what, with);
-    } else {
-        what->state = call_state::fetching;
-        out_.push_back(act::fetch_call{key});
-    }
+    else
+        fetch(key, *what, under_way);
     return true;
+}
+
+void shard::fetch(call_key key, call& what, attempt& with)
+{
+    what.state = call_state::fetching;
+    with.journal_sequence = what.whole_at;
+    out_.push_back(act::fetch_call{key, what.whole_at != 0 ? what.whole_at : what.sequence, what.whole_at != 0});
 }
 
 void shard::run(call_key key, call& what, const attempt& with)
@@ -171,6 +191,32 @@ void shard::run(call_key key, call& what, const attempt& with)
     finish(key, what, gone, outcome{outcome_kind::unreachable, {}, gone.reason, {}});
 }
 
+namespace {
+
+// The call in a message of the log, or carried in one of the journal; nothing when it is not there.
+std::shared_ptr<const invocation> find_call(sluice::log_message message, const journal::call_ref& call, bool from_journal)
+{
+    if (from_journal) {
+        auto batch = journal::decode(message.payload);
+        const auto found = batch ? std::find_if(batch->records.begin(), batch->records.end(),
+                                                [&](const journal::record& each) {
+                                                    const auto* carried = std::get_if<journal::carried>(&each);
+                                                    return carried && carried->call == call;
+                                                })
+                                 : std::vector<journal::record>::iterator{};
+        if (!batch || found == batch->records.end())
+            return nullptr;
+        auto& carried = std::get<journal::carried>(*found);
+        message = {call.sequence, std::move(carried.fields), std::move(carried.payload)};
+    }
+    auto parsed = parse_invocation(std::move(message));
+    if (!parsed || parsed->id_hash != call.id_hash)
+        return nullptr;
+    return std::make_shared<const invocation>(std::move(*parsed));
+}
+
+}
+
 void shard::call_fetched(call_key key, boost::system::result<sluice::log_message> result, instant now)
 {
     const auto under_way = attempts_.find(key);
@@ -178,22 +224,29 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
     if (under_way == attempts_.end() || (what && what->state != call_state::fetching))
         return;
     const auto with = under_way->second;
-    boost::system::result<invocation, invocation_error> parsed = invocation_error{};
-    if (what && result)
-        parsed = parse_invocation(std::move(*result));
-    if (what && parsed && parsed->id_hash == what->id_hash) {
+    auto body = what && result ? find_call(std::move(*result), what->ref(), with.journal_sequence != 0) : nullptr;
+    if (body) {
         body_bytes_ += what->bytes;
-        what->body = std::make_shared<const invocation>(std::move(*parsed));
-        if (!draining_ && !owned(key.slot)->stalled())
+        what->body = std::move(body);
+        if (!draining_ && may_write(key.slot))
             return run(key, *what, with);
         release(key, with);
         return give_back(key, *what);
     }
+    // Carried, or copied, and purged from where it was, while it was being read there.
+    if (what && what->whole_at != with.journal_sequence && !draining_)
+        return fetch(key, *what, under_way->second);
     release(key, with);
     if (!what)
         return;
-    if (result || result.error() == log_errc::not_found)
-        return close(key.slot, "log sequence " + std::to_string(key.sequence) + " is not what was read: the log has lost its tail");
+    if (what->whole_at != with.journal_sequence)
+        return give_back(key, *what);
+    if (result || result.error() == log_errc::not_found) {
+        if (with.journal_sequence == 0)
+            return close(key.slot, "log sequence " + std::to_string(what->sequence) + " is not what was read: the log has lost its tail");
+        return close(key.slot,
+                     "journal sequence " + std::to_string(with.journal_sequence) + " does not hold the call that was stored there");
+    }
     what->state = call_state::delayed;
     wait_until(key, now.mono + milliseconds(200), timer_kind::call_due);
 }
@@ -217,8 +270,8 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
         ++what->attempts;
         what->state = call_state::delayed;
         trim_body(*what);
-        at(key.slot)->record(journal::retry_scheduled{
-            {key.sequence, what->id_hash}, what->attempts, now.wall, static_cast<std::uint64_t>(decided.wait.count())});
+        at(key.slot)->record(
+            journal::retry_scheduled{what->ref(), what->attempts, now.wall, static_cast<std::uint64_t>(decided.wait.count())});
         return wait_until(key, now.mono + decided.wait, timer_kind::call_due);
     case verdict_kind::done:
     case verdict_kind::dead: ++what->attempts; return finish(key, *what, decided, result);
@@ -229,6 +282,8 @@ void shard::release(call_key key, const attempt& with)
 {
     auto& function = *functions_[lanes_[with.lane].function];
     attempts_.erase(key);
+    if (auto* part = with.target ? owned(key.slot) : nullptr)
+        part->reserve().finished(lanes_[with.lane].tenant);
     function.slots.give_back(with.replica);
     queue_.finished(with.lane);
     hold(function, false);
@@ -252,15 +307,16 @@ void shard::finish(call_key key, call& what, const verdict& decided, const outco
     }
     if (dead)
         out_.push_back(act::warn{key.slot,
-                                 "call is dead function=" + what.body->function.full() + " sequence=" + std::to_string(key.sequence)
-                                     + " attempts=" + std::to_string(what.attempts) + " reason=\"" + decided.reason + '"'});
+                                 "call is dead function=" + what.body->function.full()
+                                     + " invocation=" + std::string(call_id_of(*what.body)) + " attempts=" + std::to_string(what.attempts)
+                                     + " reason=\"" + decided.reason + '"'});
     drop_body(what);
 }
 
 void shard::record_settled(call_key key, call& what, journal::settled::how_kind how, std::uint32_t status)
 {
     what.state = call_state::recording;
-    at(key.slot)->record(journal::settled{{key.sequence, what.id_hash}, how, what.attempts, status});
+    at(key.slot)->record(journal::settled{what.ref(), how, what.attempts, status});
 }
 
 void shard::start_calls(instant now)

@@ -16,13 +16,6 @@ constexpr milliseconds ask_again_wait{200};
 constexpr std::chrono::seconds replay_silence_max{30}; // without a journal message a replay is begun anew
 constexpr milliseconds append_deadline{5'000};
 
-// The id that the caller of a call knows it by.
-std::string call_id_of(const core::invocation& call)
-{
-    const auto fields = std::string_view(*call.payload).substr(call.fields_at, call.body_at - 2 - call.fields_at);
-    return std::string(core::field_of(fields, "X-Call-Id"));
-}
-
 // Why a callback has to be sent again; empty: it was delivered.
 std::string failure_of(const outcome& result)
 {
@@ -321,10 +314,32 @@ void shard_runner::perform(core::act::purge_journal&& what)
 
 void shard_runner::perform(core::act::fetch_call&& what)
 {
-    ports_of(what.call.slot).log->get(what.call.sequence, [this, call = what.call](message_log::result<log_message> result) {
+    auto& ports = ports_of(what.call.slot);
+    auto& from = what.from_journal ? ports.journal : ports.log;
+    from->get(what.sequence, [this, call = what.call](message_log::result<log_message> result) {
         if (closed_)
             return;
         shard_.call_fetched(call, std::move(result), clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::fetch_straggler&& what)
+{
+    ports_of(what.slot).log->get(what.sequence, [this, what](message_log::result<log_message> result) {
+        if (closed_)
+            return;
+        shard_.straggler_fetched(what.slot, what.sequence, std::move(result), clock_now());
+        turn_soon();
+    });
+}
+
+void shard_runner::perform(core::act::fetch_journal&& what)
+{
+    ports_of(what.slot).journal->get(what.sequence, [this, what](message_log::result<log_message> result) {
+        if (closed_)
+            return;
+        shard_.journal_fetched(what.slot, what.sequence, result, clock_now());
         turn_soon();
     });
 }
@@ -347,8 +362,8 @@ void shard_runner::perform(core::act::dispatch&& what)
             return;
         meters_.attempt(sent->function, result);
         if (result.kind != outcome_kind::delivered)
-            log_.warn("attempt failed invocation={} function={} sequence={} reason=\"{}\"", call_id_of(*sent), sent->function.full(),
-                      call.sequence, result.reason);
+            log_.warn("attempt failed invocation={} function={} sequence={} reason=\"{}\"", core::call_id_of(*sent), sent->function.full(),
+                      sent->sequence, result.reason);
         shard_.attempt_finished(call, result, clock_now());
         turn_soon();
     });
@@ -363,7 +378,7 @@ void shard_runner::perform(core::act::send_callback&& what)
         meters_.callback(result);
         if (const auto why = failure_of(result); !why.empty())
             log_.warn("callback failed invocation={} sequence={} attempt={} reason=\"{}\"", core::field_of(sent->head, "X-Call-Id"),
-                      call.sequence, attempt, why);
+                      sent->call.sequence, attempt, why);
         shard_.callback_finished(call, result, clock_now());
         turn_soon();
     });

@@ -67,6 +67,8 @@ private:
     void perform(core::act::read_back&& what);
     void perform(core::act::ask_last&& what);
     void perform(core::act::fetch_call&& what);
+    void perform(core::act::fetch_straggler&& what);
+    void perform(core::act::fetch_journal&& what);
     void perform(core::act::fetch_answer&& what);
     void perform(core::act::dispatch&& what);
     void perform(core::act::send_callback&& what);

@@ -220,7 +220,15 @@ private:
     {
         if (hold_fetches)
             return call_fetches.push_back(what);
-        engine.call_fetched(what.call, store.log.get(what.call.sequence), now);
+        engine.call_fetched(what.call, (what.from_journal ? store.journal : store.log).get(what.sequence), now);
+    }
+    void perform(core::act::fetch_straggler& what)
+    {
+        engine.straggler_fetched(what.slot, what.sequence, store.log.get(what.sequence), now);
+    }
+    void perform(core::act::fetch_journal& what)
+    {
+        engine.journal_fetched(what.slot, what.sequence, store.journal.get(what.sequence), now);
     }
     void perform(core::act::fetch_answer& what)
     {

@@ -72,27 +72,42 @@ void engine_worker::perform(act::ask_last& what)
     });
 }
 
-void engine_worker::perform(act::fetch_call& what)
+// Reads one message, as it is when the request arrives.
+void engine_worker::fetch(const model_stream& from, std::uint64_t sequence,
+                          std::function<void(const boost::system::result<log_message>&)> done)
 {
-    request([this, me = weak_from_this(), &env = env_, call = what.call, &log = streams(what.call.slot).log] {
+    request([this, me = weak_from_this(), &env = env_, &from, sequence, done = std::move(done)] {
         boost::system::result<log_message> result = log_errc::unavailable;
         if (!env.fault(50))
-            result = log.get(call.sequence);
+            result = from.get(sequence);
         if (auto self = me.lock())
-            deliver(env.random.wait(20, 300), [this, call, result] { engine_.call_fetched(call, result, now()); });
+            deliver(env.random.wait(20, 300), [done, result] { done(result); });
     });
+}
+
+void engine_worker::perform(act::fetch_call& what)
+{
+    const auto& of = streams(what.call.slot);
+    fetch(what.from_journal ? of.journal : of.log, what.sequence,
+          [this, call = what.call](const auto& result) { engine_.call_fetched(call, result, now()); });
+}
+
+void engine_worker::perform(act::fetch_straggler& what)
+{
+    fetch(streams(what.slot).log, what.sequence,
+          [this, what](const auto& result) { engine_.straggler_fetched(what.slot, what.sequence, result, now()); });
+}
+
+void engine_worker::perform(act::fetch_journal& what)
+{
+    fetch(streams(what.slot).journal, what.sequence,
+          [this, what](const auto& result) { engine_.journal_fetched(what.slot, what.sequence, result, now()); });
 }
 
 void engine_worker::perform(act::fetch_answer& what)
 {
-    request([this, me = weak_from_this(), &env = env_, call = what.call, at = what.journal_sequence,
-             &journal = streams(what.call.slot).journal] {
-        boost::system::result<log_message> result = log_errc::unavailable;
-        if (!env.fault(50))
-            result = journal.get(at);
-        if (auto self = me.lock())
-            deliver(env.random.wait(20, 300), [this, call, result] { engine_.answer_fetched(call, result, now()); });
-    });
+    fetch(streams(what.call.slot).journal, what.journal_sequence,
+          [this, call = what.call](const auto& result) { engine_.answer_fetched(call, result, now()); });
 }
 
 void engine_worker::perform(act::purge_log& what)

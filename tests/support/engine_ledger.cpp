@@ -51,8 +51,8 @@ void ledger::count(std::uint32_t& now, std::uint32_t most, const char* what)
 
 void ledger::dispatched(const ownership& by, const act::dispatch& what)
 {
-    note("dispatch by=", by.owner, " sequence=", what.call.sequence, " attempt=", what.attempt, " to=", what.target->replica);
-    const journal::call_ref ref{what.call.sequence, what.what->id_hash};
+    note("dispatch by=", by.owner, " sequence=", what.what->sequence, " attempt=", what.attempt, " to=", what.target->replica);
+    const journal::call_ref ref{what.what->sequence, what.what->id_hash};
     auto* call = find(by.partition, ref);
     if (!call)
         return fail("a call was dispatched that nobody accepted");
@@ -83,9 +83,9 @@ void ledger::executed(std::uint32_t partition, const invocation& what, const std
 
 void ledger::attempt_ended(const ownership& by, const act::dispatch& what, const outcome& result)
 {
-    note("answered by=", by.owner, " sequence=", what.call.sequence, " outcome=", static_cast<unsigned>(result.kind), "/",
+    note("answered by=", by.owner, " sequence=", what.what->sequence, " outcome=", static_cast<unsigned>(result.kind), "/",
          result.reply.status);
-    auto* call = find(by.partition, {what.call.sequence, what.what->id_hash});
+    auto* call = find(by.partition, {what.what->sequence, what.what->id_hash});
     auto worker = workers_.find(by.worker);
     if (!call || worker == workers_.end())
         return;
@@ -105,6 +105,8 @@ void ledger::callback_sent(const ownership& by, const journal::answered& what, s
         return fail("a callback was sent of a call that nobody accepted");
     if (!call->on_record || *call->on_record != what)
         return fail("a callback was sent whose answer is not on record");
+    if (current(by) && attempt <= call->callback_attempts_on_record)
+        fail("an attempt to deliver a callback that is on record was forgotten");
     if (current(by) && call->settled)
         fail("the owner sent a callback of a call that is settled on record");
     if (std::exchange(call->owners[by.owner].callback_running, true))
@@ -147,49 +149,104 @@ void ledger::journal_stored(std::uint32_t partition, std::uint64_t sequence, con
     } else if (batch->epoch >= of.epoch && batch->owner != of.owner) {
         fail("the journal took a record of one who is not its owner");
     }
-    of.highest_call[sequence] = highest_call(batch->records);
     // A former owner's pipelined append may fit exactly behind the next owner's first record, in the place of its own that was refused.
     if (batch->epoch < of.epoch)
         return;
     for (const auto& next : batch->records)
-        std::visit([&](const auto& what) { stored(partition, what); }, next);
+        std::visit([&](const auto& what) { stored(partition, what, sequence); }, next);
 }
 
-void ledger::stored(std::uint32_t partition, const journal::retry_scheduled& what)
+// The call that a record is of; it was accepted, and is not settled.
+ledger::truth* ledger::of_record(std::uint32_t partition, const journal::call_ref& call, const char* what)
 {
-    note("  retry sequence=", what.call.sequence, " attempts=", what.attempts);
-    auto* call = find(partition, what.call);
+    note("  ", what, " sequence=", call.sequence);
+    auto* found = find(partition, call);
+    if (!found)
+        fail(std::string(what) + ": a record of a call that nobody accepted");
+    else if (found->settled)
+        fail(std::string(what) + ": a record of a call that is settled");
+    else
+        return found;
+    return nullptr;
+}
+
+void ledger::stored(std::uint32_t partition, const journal::retry_scheduled& what, std::uint64_t at)
+{
+    auto* call = of_record(partition, what.call, "retry");
     if (!call)
-        return fail("a retry is on record of a call that nobody accepted");
-    if (call->on_record || call->settled)
+        return;
+    if (call->on_record)
         fail("a retry is on record after the call's outcome");
+    if (what.attempts < call->attempts_on_record)
+        fail("a retry is on record that is older than the last one");
     call->attempts_on_record = what.attempts;
+    call->retry_at = at;
 }
 
-void ledger::stored(std::uint32_t partition, const journal::answered& what)
+void ledger::stored(std::uint32_t partition, const journal::callback_scheduled& what, std::uint64_t at)
 {
-    note("  answered sequence=", what.call.sequence, " status=", what.status);
-    auto* call = find(partition, what.call);
+    auto* call = of_record(partition, what.call, "callback retry");
     if (!call)
-        return fail("an answer is on record of a call that nobody accepted");
-    if (call->on_record || call->settled)
-        return fail("an answer is on record after the call's outcome");
-    if (call->what.callback != what.url)
+        return;
+    if (!call->on_record || what.attempts < call->callback_attempts_on_record)
+        fail("a callback's retry is on record before its answer, or is older than the last one");
+    call->callback_attempts_on_record = what.attempts;
+    call->callback_at = at;
+}
+
+void ledger::stored(std::uint32_t partition, const journal::carried& what, std::uint64_t at)
+{
+    auto* call = of_record(partition, what.call, "carried");
+    if (!call)
+        return;
+    if (call->on_record)
+        fail("a call is carried whose answer is on record");
+    const auto* id = sluice::find(what.fields, "Nats-Msg-Id");
+    if (!id || *id != call->what.id || what.payload != call->what.payload)
+        fail("a call was changed when it was carried");
+    call->carried_at = at;
+}
+
+void ledger::stored(std::uint32_t partition, const journal::reserved& what, std::uint64_t at)
+{
+    note("  reserved tenant=", what.tenant, " slots=", what.slots);
+    if (what.slots > limits_.tenant_concurrency)
+        fail("more is reserved than a tenant may have");
+    journals_[partition].reserved[what.tenant] = {what.slots, at};
+}
+
+void ledger::stored(std::uint32_t partition, const journal::handed_over&, std::uint64_t)
+{
+    note("  handed over");
+    auto& of = journals_[partition];
+    for (const auto& [name, call] : calls_)
+        if (auto mine = call.owners.find(of.owner); name.partition == partition && mine != call.owners.end() && mine->second.running)
+            fail("a partition was handed over while a call of it ran");
+    of.reserved.clear();
+}
+
+void ledger::stored(std::uint32_t partition, const journal::answered& what, std::uint64_t at)
+{
+    auto* call = of_record(partition, what.call, "answered");
+    if (!call)
+        return;
+    if (call->on_record && *call->on_record != what)
+        return fail("another answer is on record after the call's outcome");
+    if (call->what.callback != what.url || call->what.tenant != what.tenant)
         fail("an answer goes to another URL than the caller asked for");
     if (!what.dead && !call->answers.contains(what.body))
         fail("an answer is on record that the function did not give");
     call->on_record = what;
+    call->answered_at = at;
 }
 
-void ledger::stored(std::uint32_t partition, const journal::settled& what)
+void ledger::stored(std::uint32_t partition, const journal::settled& what, std::uint64_t at)
 {
-    note("  settled sequence=", what.call.sequence, " how=", static_cast<unsigned>(what.how));
-    auto* call = find(partition, what.call);
+    auto* call = of_record(partition, what.call, "settled");
     if (!call)
-        return fail("a call is settled that nobody accepted");
-    if (call->settled)
-        return fail("a call is settled twice");
+        return;
     call->settled = what;
+    call->settled_at = at;
     if (!call->lost)
         --unsettled_;
     check_reason(*call);
@@ -230,20 +287,46 @@ void ledger::log_purged(std::uint32_t partition, std::uint64_t below, std::uint6
     if (below <= first)
         return; // of a former owner, long since done
     for (auto at = calls_.lower_bound({partition, first, 0}); at != calls_.lower_bound({partition, below, 0}); ++at)
-        if (!at->second.lost && !at->second.settled)
-            fail("a call was purged from the log that is not settled on record");
+        if (const auto& call = at->second; !call.lost && !call.settled && call.carried_at == 0 && call.answered_at == 0)
+            fail("a call was purged from the log that is neither settled nor kept on record");
     first = std::max(first, below);
 }
 
 void ledger::journal_purged(std::uint32_t partition, std::uint64_t below, std::uint64_t last)
 {
     note("journal purged partition=", partition, " below=", below);
-    auto& of = journals_[partition];
+    const auto& of = journals_[partition];
     if (below > last)
         fail("the journal's last message was purged");
-    for (auto at = of.highest_call.begin(); at != of.highest_call.lower_bound(below); at = of.highest_call.erase(at))
-        if (at->second >= of.log_first)
-            fail("a journal message was purged that speaks of a call in the log");
+    for (const auto& [name, call] : calls_)
+        if (name.partition == partition && !call.lost)
+            check_left(call, name.sequence, of.log_first, below);
+    for (const auto& [tenant, what] : of.reserved)
+        if (what.first > 0 && what.second < below)
+            fail("a reservation was purged from the journal");
+}
+
+// What whoever takes over finds of a call.
+void ledger::check_left(const truth& call, std::uint64_t sequence, std::uint64_t log_first, std::uint64_t journal_first)
+{
+    const bool in_log = sequence >= log_first;
+    const auto left = [journal_first](std::uint64_t at) { return at >= journal_first; };
+    if (call.settled) {
+        if (!left(call.settled_at) && (in_log || left(call.carried_at) || left(call.answered_at)))
+            fail("that a call is settled was purged from the journal, and the call was not");
+        return;
+    }
+    if (call.on_record) {
+        if (!left(call.answered_at))
+            fail("an answer was purged from the journal that is not called back");
+        if (call.callback_attempts_on_record > 0 && !left(call.callback_at))
+            fail("the attempts to deliver a callback were purged from the journal");
+        return;
+    }
+    if (!in_log && !left(call.carried_at))
+        fail("a call was purged from the journal that carried it");
+    if (call.attempts_on_record > 0 && !left(call.retry_at))
+        fail("the attempts of a call were purged from the journal");
 }
 
 void ledger::check_end()

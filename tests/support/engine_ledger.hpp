@@ -27,7 +27,7 @@ public:
         std::uint64_t log_losses = 0; // of the log, before it began
     };
     struct accepted_call {
-        std::string id, tenant, callback;
+        std::string id, tenant, callback, payload;
         bool unreadable = false;
     };
 
@@ -79,15 +79,18 @@ private:
         bool lost = false;
         std::set<std::string> answers;
         std::optional<core::journal::answered> on_record;
-        std::uint32_t attempts_on_record = 0; // that failed
         std::optional<core::journal::settled> settled;
+        std::uint32_t attempts_on_record = 0;          // that failed
+        std::uint32_t callback_attempts_on_record = 0; // likewise
+        // Journal sequences of the last word of each kind; 0: none.
+        std::uint64_t carried_at = 0, answered_at = 0, retry_at = 0, callback_at = 0, settled_at = 0;
         unsigned received = 0;
         std::map<std::string, by_owner> owners;
     };
     struct journal_truth {
         std::uint64_t epoch = 0;
         std::string owner;
-        std::map<std::uint64_t, std::uint64_t> highest_call; // by journal sequence
+        std::map<std::string, std::pair<std::uint32_t, std::uint64_t>> reserved; // by tenant: slots, and the journal sequence that says so
         std::uint64_t log_first = 1;
     };
     struct running {
@@ -96,9 +99,15 @@ private:
     };
 
     truth* find(std::uint32_t partition, const core::journal::call_ref& call);
-    void stored(std::uint32_t partition, const core::journal::settled& what);
-    void stored(std::uint32_t partition, const core::journal::answered& what);
-    void stored(std::uint32_t partition, const core::journal::retry_scheduled& what);
+    truth* of_record(std::uint32_t partition, const core::journal::call_ref& call, const char* what);
+    void stored(std::uint32_t partition, const core::journal::settled& what, std::uint64_t at);
+    void stored(std::uint32_t partition, const core::journal::answered& what, std::uint64_t at);
+    void stored(std::uint32_t partition, const core::journal::retry_scheduled& what, std::uint64_t at);
+    void stored(std::uint32_t partition, const core::journal::callback_scheduled& what, std::uint64_t at);
+    void stored(std::uint32_t partition, const core::journal::carried& what, std::uint64_t at);
+    void stored(std::uint32_t partition, const core::journal::reserved& what, std::uint64_t at);
+    void stored(std::uint32_t partition, const core::journal::handed_over& what, std::uint64_t at);
+    void check_left(const truth& call, std::uint64_t sequence, std::uint64_t log_first, std::uint64_t journal_first);
     void check_reason(const truth& call);
     void count(std::uint32_t& now, std::uint32_t most, const char* what);
     void write_note(const std::string& text);

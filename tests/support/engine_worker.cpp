@@ -137,12 +137,9 @@ std::string engine_worker::as_replayed(std::uint32_t slot, std::string payload)
         return payload;
     auto changed = journal::encode_head(batch->epoch, batch->owner, batch->number);
     for (auto& next : batch->records) {
-        std::visit(
-            [&](auto& fields) {
-                if (const auto now_there = streams(slot).log.get(fields.call.sequence))
-                    fields.call.id_hash = hash_id(now_there->fields[0].value);
-            },
-            next);
+        if (const auto* of = journal::call_of(next))
+            if (const auto now_there = streams(slot).log.get(of->sequence))
+                const_cast<journal::call_ref*>(of)->id_hash = hash_id(now_there->fields[0].value);
         journal::append_record(changed, next);
     }
     return changed;

@@ -48,6 +48,7 @@ private:
     void receive(const std::function<void()>& what);
     void deliver(microseconds wait, std::function<void()> what);
     void request(std::function<void()> at_server);
+    void fetch(const model_stream& from, std::uint64_t sequence, std::function<void(const boost::system::result<log_message>&)> done);
     void turn_soon(microseconds wait);
     void turn();
 
@@ -59,6 +60,8 @@ private:
     void perform(core::act::read_back& what);
     void perform(core::act::ask_last& what);
     void perform(core::act::fetch_call& what);
+    void perform(core::act::fetch_straggler& what);
+    void perform(core::act::fetch_journal& what);
     void perform(core::act::fetch_answer& what);
     void perform(core::act::dispatch& what);
     void perform(core::act::send_callback& what);

@@ -35,7 +35,11 @@ shard_options random_options(dice& random)
                         .resend_wait_max = milliseconds(50)},
                        5,
                        200,
-                       milliseconds(50)};
+                       milliseconds(50),
+                       random.below(4) ? 100'000u : 200u,
+                       4,
+                       500,
+                       {made.tenant_concurrency, milliseconds(700), milliseconds(200)}};
     return made;
 }
 
@@ -168,7 +172,7 @@ void engine_world::accept_calls()
 void engine_world::accept()
 {
     const auto number = ++calls_;
-    ledger::accepted_call call{"id-" + std::to_string(number), "tenant-" + std::to_string(env_.random.below(4)), "",
+    ledger::accepted_call call{"id-" + std::to_string(number), "tenant-" + std::to_string(env_.random.below(4)), "", "",
                                env_.random.below(20) == 0};
     const auto partition = partition_of(call.tenant, partitions);
     headers fields{{"Nats-Msg-Id", call.id}};
@@ -179,7 +183,8 @@ void engine_world::accept()
         fields.push_back({"Sluice-Callback", call.callback});
     }
     auto& log = env_.partitions[partition].log;
-    log.append(call.id, fields, "POST / HTTP/1.1\r\nX-Call-Id: " + call.id + "\r\n\r\n" + std::string(env_.random.below(150), 'b'), {});
+    call.payload = "POST / HTTP/1.1\r\nX-Call-Id: " + call.id + "\r\n\r\n" + std::string(env_.random.below(150), 'b');
+    log.append(call.id, fields, call.payload, {});
     env_.books.accepted(partition, log.last(), call);
     for (const auto& each : places_)
         if (each.worker)
@@ -304,8 +309,10 @@ void engine_world::check_rest()
         for (auto at = journal.first(); at <= journal.last(); ++at)
             if (!read.add(at, journal.get(at)->payload))
                 env_.books.fail("the journal cannot be read");
+        if (!read.held().empty())
+            env_.books.fail("the journal that is left holds on to a call");
         for (auto at = log.first(); at <= log.last(); ++at)
-            if (const auto* word = read.find({at, hash_id(log.get(at)->fields[0].value)}); !word || word->last != replay::word::settled)
+            if (const auto* word = read.find({at, hash_id(log.get(at)->fields[0].value)}); !word || word->reached != replay::stage::settled)
                 env_.books.fail("the journal that is left does not settle what is left of the log");
     }
 }

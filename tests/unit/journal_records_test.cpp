@@ -22,12 +22,28 @@ record random_record(std::mt19937_64& random)
 {
     const call_ref call{random(), random()};
     const auto small = [&] { return static_cast<std::uint32_t>(random()); };
-    switch (random() % 3) {
+    switch (random() % 7) {
     case 0: return settled{call, static_cast<settled::how_kind>(1 + random() % 5), small(), small()};
     case 1: return retry_scheduled{call, small(), static_cast<sluice::unix_ms>(random() >> 12), random() >> 12};
+    case 2: return callback_scheduled{call, small(), static_cast<sluice::unix_ms>(random() >> 12), random() >> 12};
+    case 3: return reserved{random_text(random, 30), small()};
+    case 4: return handed_over{};
+    case 5: {
+        carried whole{call, {}, random_text(random, 300)};
+        for (auto left = random() % 4; left > 0; --left)
+            whole.fields.push_back({random_text(random, 20), random_text(random, 60)});
+        return whole;
+    }
     default:
-        return answered{
-            call, small(), small(), random() % 2 == 0, random_text(random, 40), random_text(random, 200), random_text(random, 500)};
+        return answered{call,
+                        small(),
+                        small(),
+                        random() % 2 == 0,
+                        random_text(random, 40),
+                        random_text(random, 200),
+                        random_text(random, 500),
+                        random_text(random, 20),
+                        random_text(random, 20)};
     }
 }
 
@@ -64,7 +80,7 @@ TEST(journal_records_test, the_format_is_what_the_header_says)
 {
     // Journals outlive releases: these bytes must be readable for ever.
     batch made{0x0102030405060708, "ab", 9, {settled{{0x11, 0x22}, settled::how_kind::called_back, 3, 200}}};
-    const std::string expected("SLJ\x01"
+    const std::string expected("SLJ\x02"
                                "\x08\x07\x06\x05\x04\x03\x02\x01"
                                "\x02\0\0\0ab"
                                "\x09\0\0\0\0\0\0\0"
@@ -110,6 +126,15 @@ TEST(journal_records_test, a_flipped_byte_is_an_error_or_another_batch_and_no_cr
                 else
                     ASSERT_FALSE(read.error().message.empty());
             }
+    }
+}
+
+TEST(journal_records_test, the_size_of_a_record_is_what_it_adds)
+{
+    std::mt19937_64 random(8);
+    for (int i = 0; i < 50; ++i) {
+        const auto made = random_record(random);
+        EXPECT_EQ(encode({1, "o", 2, {made}}).size(), encode_head(1, "o", 2).size() + size_of(made));
     }
 }
 

