@@ -13,7 +13,8 @@
 // order; an answer never arrives inside the call that performs one.
 namespace sluice::core {
 
-// A call of one ownership of a partition, by its number there (see partition::held_numbers). A slot number is never used again, so what belongs to an ownership that ended is recognised.
+// A call of one ownership of a partition, by its number there (see partition::held_numbers). A slot number is never used again, so what
+// belongs to an ownership that ended is recognised.
 struct call_key {
     std::uint32_t slot = 0;
     std::uint64_t sequence = 0;

@@ -9,8 +9,8 @@
 
 namespace sluice::core {
 
-// How many calls of each tenant may run as far as the journal knows, so that a limit of concurrency holds through a take-over: functions go on running
-// when their caller dies. Before more run than is reserved on record, a larger reservation (doubling, at most the limit) is stored. A
+// How many calls of each tenant may run as far as the journal knows, so that a limit of concurrency holds through a take-over: functions
+// go on running when their caller dies. Before more run than is reserved on record, a larger reservation (doubling, at most the limit) is stored. A
 // new owner counts the whole reservation as running, as ghosts, until the time that a call may take has passed; a handing over in order leaves
 // none. What is reserved and not used is given up after a while. One of a partition's ownership. Pure.
 class reservations {
