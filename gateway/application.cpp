@@ -78,7 +78,7 @@ http::client_options client_options_of(std::shared_ptr<http::byte_budget> answer
 
 }
 
-application::application(loop& on, stores opened, const options& with, std::function<bool()> connected, logger& log)
+application::application(loop& on, nats::stores opened, const options& with, std::function<bool()> connected, logger& log)
     : options_(with),
       log_(log),
       connected_(std::move(connected)),

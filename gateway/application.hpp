@@ -2,6 +2,7 @@
 #include "adapters/http/client.hpp"
 #include "adapters/http/server.hpp"
 #include "adapters/log/log.hpp"
+#include "adapters/nats/stores.hpp"
 #include "core/directory.hpp"
 #include "core/url_guard.hpp"
 #include "gateway/async_handler.hpp"
@@ -10,7 +11,6 @@
 #include "gateway/functions_api.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/namespaces_api.hpp"
-#include "gateway/stores.hpp"
 
 #include <functional>
 
@@ -21,7 +21,7 @@ namespace sluice::gateway {
 class application final : public http::service {
 public:
     // Throws config::error for an authentication file, std::invalid_argument for an entry of the callback allowlist.
-    application(loop& on, stores opened, const options& with, std::function<bool()> connected, logger& log);
+    application(loop& on, nats::stores opened, const options& with, std::function<bool()> connected, logger& log);
 
     body_bound bound_of(const http_request& head) override;
     std::optional<http_response> early_answer(const http_request& head) override;
@@ -58,7 +58,7 @@ private:
     std::uint64_t reconnects_seen_ = 0;
     basic_auth auth_;
     url_guard guard_;
-    stores stores_;
+    nats::stores stores_;
     core::directory known_;
     core::accept_policy policy_;
     intake intake_;

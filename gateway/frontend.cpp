@@ -1,6 +1,7 @@
 #include "gateway/frontend.hpp"
 
 #include "adapters/process/files.hpp"
+#include "sluice/wire.hpp"
 
 #include <algorithm>
 
@@ -18,6 +19,17 @@ void check_budgets(const options& with)
         throw config::error("body_bytes_budget: smaller than the largest body, " + std::to_string(largest) + " bytes");
     if (with.answer_bytes_budget < with.function_answer_bytes_max)
         throw config::error("answer_bytes_budget: smaller than function_answer_bytes_max");
+}
+
+nats::stores_wanted stores_of(const options& with)
+{
+    nats::stores_wanted wanted;
+    wanted.buckets = {wire::functions_bucket, wire::endpoints_bucket, wire::namespaces_bucket};
+    wanted.logs = true;
+    wanted.replicas = with.replicas;
+    wanted.partitions = with.partitions;
+    wanted.log_bytes_max = with.log_bytes_max;
+    return wanted;
 }
 
 http::server_options server_options_of(const options& with, const core::listen_address& listen)
@@ -52,7 +64,7 @@ frontend::~frontend() { *self_ = nullptr; }
 
 void frontend::start()
 {
-    open_stores(store_, options_, [self = self_](boost::system::result<stores, std::string> opened) {
+    nats::open_stores(store_, stores_of(options_), [self = self_](boost::system::result<nats::stores, std::string> opened) {
         if (!*self || (*self)->closed_)
             return;
         if (!opened)
@@ -61,7 +73,7 @@ void frontend::start()
     });
 }
 
-void frontend::serve(stores opened)
+void frontend::serve(nats::stores opened)
 {
     try {
         application_.emplace(

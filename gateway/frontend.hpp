@@ -27,7 +27,7 @@ public:
     std::uint16_t port() const noexcept { return server_ ? server_->port() : 0; }
 
 private:
-    void serve(stores opened);
+    void serve(nats::stores opened);
     void became_ready();
     void store_changed(bool up);
     void fail(std::string why);

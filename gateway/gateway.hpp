@@ -18,7 +18,7 @@ struct options {
     std::string ready_file;                                     // written with host:port once calls are accepted
     std::uint32_t partitions = 4;                               // counts only for the first process of a new cluster
     std::uint64_t log_bytes_max = 4ull * 1024 * 1024 * 1024;    // of a partition's log, when it is made
-    std::uint32_t replicas = 1;                                 // of the logs, when they are made
+    std::uint32_t replicas = 1;                                 // of each bucket and log, when it is made
     std::uint64_t body_bytes_max = 1024 * 1024;                 // of an asynchronous call
     std::uint64_t function_body_bytes_max = 8 * 1024 * 1024;    // of a synchronous call
     std::uint64_t function_answer_bytes_max = 32 * 1024 * 1024; // of the answer to a synchronous call

@@ -1,5 +1,6 @@
 #include "gateway/gateway.hpp"
 
+#include "adapters/nats/stores.hpp"
 #include "adapters/process/files.hpp"
 #include "core/layout.hpp"
 #include "core/option_checks.hpp"
@@ -60,7 +61,7 @@ void add_to(config::table& table, options& into)
     table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
     table.bytes("log_bytes_max", "of a partition's log, when it is made; calls are refused from 80 % of what the log has",
                 into.log_bytes_max, 16 * mib, 1ull << 50);
-    table.number("replicas", "of the logs, when they are made", into.replicas, 1, 5);
+    nats::add_replicas_to(table, into.replicas);
     add_bounds(table, into);
     table.list("callback_allow", "addresses, CIDRs or host names, with or without port, that callbacks may go to besides public addresses",
                into.callback_allow, core::check_callback_allow);

@@ -1,5 +1,6 @@
 #include "queue-worker/queue_worker.hpp"
 
+#include "adapters/nats/stores.hpp"
 #include "adapters/process/files.hpp"
 #include "core/layout.hpp"
 #include "core/option_checks.hpp"
@@ -54,7 +55,7 @@ void add_to(config::table& table, options& into)
     table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
     table.bytes("log_bytes_max", "of a partition's log, when it is made", into.log_bytes_max, 16 * mib, 1ull << 50);
     table.bytes("journal_bytes_max", "of a partition's journal, when it is made; 0: unbounded", into.journal_bytes_max, 0, 1ull << 50);
-    table.number("replicas", "of the streams, when they are made", into.replicas, 1, 5);
+    nats::add_replicas_to(table, into.replicas);
     table.duration("call_deadline", "of a call, from dispatch to the whole answer", into.call_deadline, milliseconds(1), hours(24));
     table.bytes("answer_bytes_max", "of an answer's body that a callback carries", into.answer_bytes_max, 0, 64 * mib);
     table.duration("callback_deadline", "of one attempt to deliver a callback", into.callback_deadline, milliseconds(1), hours(1));

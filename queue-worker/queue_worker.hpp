@@ -22,7 +22,7 @@ struct options {
     std::uint32_t partitions = 4;                            // counts only for the first process of a new cluster
     std::uint64_t log_bytes_max = 4ull * 1024 * 1024 * 1024; // of each partition's log, when it is made
     std::uint64_t journal_bytes_max = 0;                     // of each partition's journal, when it is made; 0: unbounded
-    std::uint32_t replicas = 1;                              // of the streams, when they are made
+    std::uint32_t replicas = 1;                              // of each bucket, log and journal, when it is made
     milliseconds call_deadline{60'000};                      // from dispatch to the whole answer
     std::uint64_t answer_bytes_max = 1024 * 1024;            // of an answer's body that a callback carries
     milliseconds callback_deadline{30'000};                  // from the first byte to the answer

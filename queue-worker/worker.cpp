@@ -1,7 +1,6 @@
 #include "queue-worker/worker.hpp"
 
 #include "adapters/process/files.hpp"
-#include "core/layout.hpp"
 #include "core/listen_address.hpp"
 #include "sluice/wire.hpp"
 
@@ -31,6 +30,18 @@ options lowered(options with, std::uint64_t payload_bytes_max, logger& log)
         with.answer_bytes_max = room;
     }
     return with;
+}
+
+nats::stores_wanted stores_of(const options& with)
+{
+    nats::stores_wanted wanted;
+    wanted.buckets = {wire::functions_bucket, wire::endpoints_bucket, wire::namespaces_bucket, wire::leases_bucket};
+    wanted.logs = wanted.journals = true;
+    wanted.replicas = with.replicas;
+    wanted.partitions = with.partitions;
+    wanted.log_bytes_max = with.log_bytes_max;
+    wanted.journal_bytes_max = with.journal_bytes_max;
+    return wanted;
 }
 
 }
@@ -65,12 +76,14 @@ void worker::start()
         meters_.reconnects(store_.reconnects());
     });
     serve_status();
-    to_open_ = 5;
-    open_bucket(wire::functions_bucket, &worker::functions_bucket_);
-    open_bucket(wire::endpoints_bucket, &worker::endpoints_bucket_);
-    open_bucket(wire::namespaces_bucket, &worker::namespaces_bucket_);
-    open_bucket(wire::cluster_bucket, &worker::cluster_bucket_);
-    open_bucket(wire::leases_bucket, &worker::leases_bucket_);
+    nats::open_stores(store_, stores_of(options_), [this](boost::system::result<nats::stores, std::string> opened) {
+        if (closed_)
+            return;
+        if (!opened)
+            return fail(opened.error());
+        stores_ = std::move(*opened);
+        run_shard();
+    });
 }
 
 void worker::serve_status()
@@ -84,68 +97,18 @@ void worker::serve_status()
     server_.emplace(loop_, at, pages_);
 }
 
-void worker::open_bucket(std::string_view name, std::unique_ptr<key_value> worker::*into)
-{
-    const nats::stream_options with{0, static_cast<int>(options_.replicas), std::chrono::minutes(2)};
-    store_.open_bucket(std::string(name), with, [this, name, into](boost::system::result<std::unique_ptr<key_value>> bucket) {
-        if (closed_)
-            return;
-        if (!bucket)
-            return fail("bucket " + std::string(name) + " cannot be opened: " + bucket.error().message());
-        this->*into = std::move(*bucket);
-        if (--to_open_ == 0)
-            agree_on_layout();
-    });
-}
-
-void worker::agree_on_layout()
-{
-    core::agree_on_layout(*cluster_bucket_, options_.partitions, [this](boost::system::result<std::uint32_t, std::string> partitions) {
-        if (closed_)
-            return;
-        if (!partitions)
-            return fail(partitions.error());
-        open_partitions(*partitions);
-    });
-}
-
-void worker::open_partitions(std::uint32_t partitions)
-{
-    opening_.resize(partitions);
-    to_open_ = 2 * partitions;
-    for (std::uint32_t i = 0; i < partitions; ++i) {
-        open_stream(wire::log_stream(wire::default_queue, i), wire::log_subject(wire::default_queue, i), options_.log_bytes_max,
-                    opening_[i].log);
-        open_stream(wire::journal_stream(wire::default_queue, i), wire::journal_subject(wire::default_queue, i), options_.journal_bytes_max,
-                    opening_[i].journal);
-    }
-}
-
-void worker::open_stream(std::string stream, std::string subject, std::uint64_t bytes_max, std::unique_ptr<message_log>& into)
-{
-    nats::stream_options with;
-    with.bytes_max = bytes_max;
-    with.replicas = static_cast<int>(options_.replicas);
-    store_.open_log(stream, std::move(subject), with, [this, stream, &into](boost::system::result<std::unique_ptr<message_log>> port) {
-        if (closed_)
-            return;
-        if (!port)
-            return fail("stream " + stream + " cannot be opened: " + port.error().message());
-        into = std::move(*port);
-        if (--to_open_ == 0)
-            run_shard();
-    });
-}
-
 void worker::run_shard()
 {
     if (stopping_)
         return;
-    functions_.emplace(*functions_bucket_, *endpoints_bucket_, *namespaces_bucket_,
+    functions_.emplace(*stores_.functions, *stores_.endpoints, *stores_.namespaces,
                        [this](std::string_view message) { log_.error("directory {}", message); });
-    leases_.emplace(loop_, *leases_bucket_, options_.worker_id, static_cast<std::uint32_t>(opening_.size()),
+    std::vector<shard_runner::partition_ports> ports(stores_.logs.size());
+    for (std::size_t i = 0; i < ports.size(); ++i)
+        ports[i] = {std::move(stores_.logs[i]), std::move(stores_.journals[i])};
+    leases_.emplace(loop_, *stores_.leases, options_.worker_id, static_cast<std::uint32_t>(ports.size()),
                     core::lease_terms(options_.lease_ttl), log_);
-    runner_.emplace(loop_, shard_options(), std::move(opening_), *leases_, *functions_, calls_, callbacks_, meters_, log_);
+    runner_.emplace(loop_, shard_options(), std::move(ports), *leases_, *functions_, calls_, callbacks_, meters_, log_);
     runner_->start(
         [this] {
             log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());

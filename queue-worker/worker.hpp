@@ -1,7 +1,7 @@
 #pragma once
 #include "adapters/http/server.hpp"
 #include "adapters/http/text_service.hpp"
-#include "adapters/nats/connection.hpp"
+#include "adapters/nats/stores.hpp"
 #include "core/directory.hpp"
 #include "queue-worker/queue_worker.hpp"
 #include "queue-worker/shard_runner.hpp"
@@ -32,10 +32,6 @@ public:
     void on_closed(std::function<void()> closed) { on_closed_ = std::move(closed); }
 
 private:
-    void open_bucket(std::string_view name, std::unique_ptr<key_value> worker::*into);
-    void agree_on_layout();
-    void open_partitions(std::uint32_t partitions);
-    void open_stream(std::string stream, std::string subject, std::uint64_t bytes_max, std::unique_ptr<message_log>& into);
     void run_shard();
     core::shard_options shard_options() const;
     void serve_status();
@@ -51,12 +47,7 @@ private:
     meters meters_;
     call_sender calls_;
     callback_sender callbacks_;
-    std::unique_ptr<key_value> functions_bucket_;
-    std::unique_ptr<key_value> endpoints_bucket_;
-    std::unique_ptr<key_value> namespaces_bucket_;
-    std::unique_ptr<key_value> cluster_bucket_;
-    std::unique_ptr<key_value> leases_bucket_;
-    std::vector<shard_runner::partition_ports> opening_;
+    nats::stores stores_; // the logs and journals: until the runner has them
     std::optional<core::directory> functions_;
     std::optional<lease_keeper> leases_;
     std::optional<shard_runner> runner_;
@@ -65,7 +56,6 @@ private:
     timer drain_deadline_;
     timer drain_poll_;
     std::function<void()> on_closed_;
-    std::size_t to_open_ = 0;
     std::string failure_;
     bool stopping_ = false;
     bool closed_ = false;

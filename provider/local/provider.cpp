@@ -5,7 +5,7 @@
 #include "adapters/http/text_service.hpp"
 #include "adapters/log/log.hpp"
 #include "adapters/metrics/metrics.hpp"
-#include "adapters/nats/connection.hpp"
+#include "adapters/nats/stores.hpp"
 #include "adapters/process/files.hpp"
 #include "core/listen_address.hpp"
 #include "core/option_checks.hpp"
@@ -51,32 +51,28 @@ public:
 
     void run()
     {
-        open(wire::functions_bucket, specs_, [this] { open(wire::endpoints_bucket, endpoints_, [this] { begin(); }); });
+        nats::stores_wanted wanted;
+        wanted.buckets = {wire::functions_bucket, wire::endpoints_bucket};
+        wanted.replicas = given_.replicas;
+        nats::open_stores(nats_, std::move(wanted), [this](boost::system::result<nats::stores, std::string> opened) {
+            if (stopping_)
+                return;
+            if (opened)
+                return begin(std::move(*opened));
+            failure_ = opened.error();
+            close();
+        });
         loop_.run();
         if (!failure_.empty())
             throw std::runtime_error(failure_);
     }
 
 private:
-    void open(std::string_view bucket, std::unique_ptr<key_value>& into, std::function<void()> then)
+    void begin(nats::stores opened)
     {
-        nats_.open_bucket(std::string(bucket), {},
-                          [this, bucket, &into, then = std::move(then)](boost::system::result<std::unique_ptr<key_value>> opened) {
-                              if (stopping_)
-                                  return;
-                              if (!opened) {
-                                  failure_ = "bucket " + std::string(bucket) + ": " + opened.error().message();
-                                  return close();
-                              }
-                              into = std::move(*opened);
-                              then();
-                          });
-    }
-
-    void begin()
-    {
+        stores_ = std::move(opened);
         try {
-            functions_.emplace(loop_, given_, functions::ports{*specs_, *endpoints_}, state_, *events_, meters_);
+            functions_.emplace(loop_, given_, functions::ports{*stores_.functions, *stores_.endpoints}, state_, *events_, meters_);
             functions_->start([this] { ready(); });
         } catch (const std::exception& error) {
             failure_ = error.what();
@@ -120,8 +116,7 @@ private:
             metrics_server_->close();
         loop_.post([this] { // what called us may belong to what goes now
             functions_.reset();
-            specs_.reset();
-            endpoints_.reset();
+            stores_ = {};
             nats_.close();
         });
     }
@@ -134,7 +129,7 @@ private:
     metrics::registry meters_;
     http::text_service pages_;
     std::optional<http::server> metrics_server_;
-    std::unique_ptr<key_value> specs_, endpoints_;
+    nats::stores stores_;
     std::optional<functions> functions_;
     bool stopping_ = false;
     std::string failure_;
@@ -150,6 +145,7 @@ void add_to(config::table& table, options& into)
     table.text("ready_file", "written once every function is known, with host:port of metrics_listen", into.ready_file);
     table.text("metrics_listen", "host:port of /metrics and /healthz; port 0: any; empty: none", into.metrics_listen,
                core::check_listen_address);
+    nats::add_replicas_to(table, into.replicas);
     table.text("state_folder", "where replicas are noted down and logs are kept; required", into.state_folder);
     table.text("work_folder", "where functions without a folder of their own get a fresh one; empty: below the system's temporary folder",
                into.work_folder);

@@ -16,6 +16,7 @@ struct options {
     std::string log_level = "info";
     std::string ready_file;
     std::string metrics_listen;
+    std::uint32_t replicas = 1; // of each bucket, when it is made
     std::string state_folder;
     std::string work_folder;
     std::string hidden_folder;

@@ -19,7 +19,7 @@ protected:
 
     void start()
     {
-        gateway::stores stores;
+        nats::stores stores;
         functions_ = memory_.open_bucket("functions");
         endpoints_ = memory_.open_bucket("endpoints");
         stores.functions = memory_.open_bucket("functions");
