@@ -1,7 +1,6 @@
 #include "queue-worker/worker.hpp"
 
 #include "adapters/process/files.hpp"
-#include "core/listen_address.hpp"
 #include "sluice/wire.hpp"
 
 #include <algorithm>
@@ -54,7 +53,8 @@ worker::worker(loop& on, nats::connection& store, const options& with, logger& l
       meters_(std::string(wire::default_queue)),
       calls_(on, {options_.call_deadline, options_.answer_bytes_max}),
       callbacks_(on, with.callback_allow, {with.callback_deadline, with.callback_ca_file}),
-      pages_([this](const http_request& asked) { return page(asked); }),
+      pages_(
+          on, [this] { return runner_ ? meters_.text(runner_->shard()) : std::string(); }, [this] { return illness(); }),
       drain_deadline_(on),
       drain_poll_(on)
 {}
@@ -75,7 +75,7 @@ void worker::start()
         log_.info("nats connection up={}", up);
         meters_.reconnects(store_.reconnects());
     });
-    serve_status();
+    pages_.listen(options_.metrics_listen);
     nats::open_stores(store_, stores_of(options_), [this](boost::system::result<nats::stores, std::string> opened) {
         if (closed_)
             return;
@@ -84,17 +84,6 @@ void worker::start()
         stores_ = std::move(*opened);
         run_shard();
     });
-}
-
-void worker::serve_status()
-{
-    if (options_.metrics_listen.empty())
-        return;
-    const auto where = core::parse_listen_address("metrics_listen", options_.metrics_listen);
-    http::server_options at;
-    at.host = where.host;
-    at.port = where.port;
-    server_.emplace(loop_, at, pages_);
 }
 
 void worker::run_shard()
@@ -112,26 +101,9 @@ void worker::run_shard()
     runner_->start(
         [this] {
             log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
-            const auto host = server_ ? core::parse_listen_address("metrics_listen", options_.metrics_listen).host : std::string();
-            process::write_ready_file(options_.ready_file, host, server_ ? server_->port() : 0);
+            process::write_ready_file(options_.ready_file, pages_.host(), pages_.port());
         },
         [this](std::string why) { fail(std::move(why)); });
-}
-
-http_response worker::page(const http_request& asked)
-{
-    const auto plain = [](unsigned status, std::string body) {
-        return http_response{status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(body)};
-    };
-    if (asked.method != "GET" && asked.method != "HEAD")
-        return plain(405, "only GET\n");
-    if (asked.path() == "/metrics")
-        return {
-            200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, runner_ ? meters_.text(runner_->shard()) : std::string()};
-    if (asked.path() != "/healthz")
-        return plain(404, "not found\n");
-    const auto ill = illness();
-    return ill.empty() ? plain(200, "OK\n") : plain(503, ill + '\n');
 }
 
 std::string worker::illness() const
@@ -193,8 +165,7 @@ void worker::close()
         leases_->close();
     calls_.close();
     callbacks_.close();
-    if (server_)
-        server_->close();
+    pages_.close();
     functions_.reset();
     if (on_closed_)
         on_closed_();

@@ -1,6 +1,5 @@
 #pragma once
-#include "adapters/http/server.hpp"
-#include "adapters/http/text_service.hpp"
+#include "adapters/http/status_pages.hpp"
 #include "adapters/nats/stores.hpp"
 #include "core/directory.hpp"
 #include "queue-worker/queue_worker.hpp"
@@ -34,8 +33,6 @@ public:
 private:
     void run_shard();
     core::shard_options shard_options() const;
-    void serve_status();
-    http_response page(const http_request& asked);
     void fail(std::string why);
     void close_when_quiet();
     void close();
@@ -51,8 +48,7 @@ private:
     std::optional<core::directory> functions_;
     std::optional<lease_keeper> leases_;
     std::optional<shard_runner> runner_;
-    http::text_service pages_;
-    std::optional<http::server> server_;
+    http::status_pages pages_;
     timer drain_deadline_;
     timer drain_poll_;
     std::function<void()> on_closed_;

@@ -16,15 +16,6 @@ constexpr std::chrono::milliseconds idle_deadline{120'000}; // longer than a cli
 constexpr std::chrono::milliseconds reply_deadline_max{5'000};
 constexpr std::chrono::milliseconds reply_check{10};
 
-http::server_options listen_on(const std::string& text, const char* key)
-{
-    auto address = core::parse_listen_address(key, text);
-    http::server_options on;
-    on.host = std::move(address.host);
-    on.port = address.port;
-    return on;
-}
-
 http::server_options front_of(const options& given, const core::watchdog_config& config)
 {
     http::server_options on;
@@ -34,7 +25,9 @@ http::server_options front_of(const options& given, const core::watchdog_config&
         on.host = "0.0.0.0";
         on.port = config.port;
     } else {
-        on = listen_on(given.listen, "listen");
+        auto address = core::parse_listen_address("listen", given.listen);
+        on.host = std::move(address.host);
+        on.port = address.port;
     }
     on.connections_max = given.connections_max;
     on.body_bytes_budget = std::max(given.body_bytes_budget, given.body_bytes_max); // else the largest allowed body could never come
@@ -58,16 +51,12 @@ replica::replica(loop& on, const options& given, core::watchdog_config config, c
       executor_(make_executor(given, std::move(setup.environment))),
       service_(on, *executor_, {std::move(setup.token), config_.max_inflight, given.body_bytes_max},
                given.metrics_listen.empty() ? nullptr : &meters_),
-      metrics_service_([this](const http_request& request) {
-          if (request.path() == "/metrics")
-              return http_response{200, {{"Content-Type", "text/plain; version=0.0.4"}}, meters_.text()};
-          return request.path() == "/healthz" ? http_response{200, {}, "OK"} : http_response{404, {}, {}};
-      }),
+      pages_(
+          on, [this] { return meters_.text(); }, [] { return std::string(); }),
       timer_(on)
 {
     server_ = std::make_unique<http::server>(on, front_of(given, config_), service_);
-    if (!given.metrics_listen.empty())
-        metrics_server_ = std::make_unique<http::server>(on, listen_on(given.metrics_listen, "metrics_listen"), metrics_service_);
+    pages_.listen(given.metrics_listen);
     events_.info("listening port={} exec_timeout={} max_inflight={}", server_->port(), config::format_duration(config_.exec_timeout),
                  config_.max_inflight);
 }
@@ -157,8 +146,7 @@ void replica::close_when_answered()
         return timer_.after(reply_check, [this] { close_when_answered(); });
     service_.close();
     server_->close();
-    if (metrics_server_)
-        metrics_server_->close();
+    pages_.close();
     if (closed_)
         closed_();
 }

@@ -1,7 +1,6 @@
 #pragma once
 #include "adapters/asio/loop.hpp"
-#include "adapters/http/server.hpp"
-#include "adapters/http/text_service.hpp"
+#include "adapters/http/status_pages.hpp"
 #include "adapters/log/log.hpp"
 #include "adapters/metrics/metrics.hpp"
 #include "core/replica_setup.hpp"
@@ -29,7 +28,7 @@ public:
     int exit_code() const noexcept { return exit_code_; }
     const std::string& end_reason() const noexcept { return end_reason_; } // of an end that nobody asked for
     std::uint16_t port() const noexcept { return server_->port(); }
-    std::uint16_t metrics_port() const noexcept { return metrics_server_ ? metrics_server_->port() : std::uint16_t(0); }
+    std::uint16_t metrics_port() const noexcept { return pages_.port(); }
 
 private:
     void function_ended(std::string why);
@@ -47,8 +46,7 @@ private:
     std::unique_ptr<executor> executor_;
     function_service service_;
     std::unique_ptr<http::server> server_;
-    http::text_service metrics_service_;
-    std::unique_ptr<http::server> metrics_server_;
+    http::status_pages pages_;
     enum class phase : std::uint8_t { running, lingering, draining, ending, closing } phase_ = phase::running;
     int exit_code_ = 0;
     std::string end_reason_;

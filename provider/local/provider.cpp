@@ -1,21 +1,20 @@
 #include "provider/local/provider.hpp"
 
 #include "adapters/asio/loop.hpp"
-#include "adapters/http/server.hpp"
-#include "adapters/http/text_service.hpp"
+#include "adapters/http/status_pages.hpp"
 #include "adapters/log/log.hpp"
 #include "adapters/metrics/metrics.hpp"
+#include "adapters/nats/run_role.hpp"
 #include "adapters/nats/stores.hpp"
 #include "adapters/process/files.hpp"
-#include "core/listen_address.hpp"
 #include "core/option_checks.hpp"
 #include "provider/local/functions.hpp"
 #include "provider/local/state_file.hpp"
 #include "sluice/wire.hpp"
 
-#include <csignal>
+#include <functional>
 #include <optional>
-#include <stdexcept>
+#include <utility>
 
 namespace sluice::provider {
 
@@ -23,33 +22,24 @@ namespace {
 
 using std::chrono::milliseconds;
 
-http::server_options listen_on(const std::string& text)
-{
-    auto address = core::parse_listen_address("metrics_listen", text);
-    http::server_options on;
-    on.host = std::move(address.host);
-    on.port = address.port;
-    on.connections_max = 64;
-    return on;
-}
-
 // The role from its start to its end. Loop thread only.
-class process_of_provider {
+class role {
 public:
-    explicit process_of_provider(const options& given)
-        : given_(given),
-          events_(make_logger("provider", given.log_level)),
+    // Throws std::exception when the state folder is in use.
+    role(loop& on, nats::connection& store, const options& given, logger& events)
+        : loop_(on),
+          nats_(store),
+          given_(given),
+          events_(events),
           state_(given.state_folder),
-          nats_(loop_, nats::to_options(given.nats, "sluice provider")),
-          pages_([this](const http_request& request) { return page(request); }),
-          signals_(loop_, {SIGTERM, SIGINT}, [this](int) { stop(); })
+          pages_(
+              on, [this] { return meters_.text(); }, [this] { return std::string(nats_.connected() ? "" : "no connection to NATS"); })
     {
-        if (!given.metrics_listen.empty())
-            metrics_server_.emplace(loop_, listen_on(given.metrics_listen), pages_);
-        nats_.on_change([this](bool up) { up ? events_->info("nats connected") : events_->warn("nats disconnected"); });
+        pages_.listen(given.metrics_listen);
+        nats_.on_change([this](bool up) { up ? events_.info("nats connected") : events_.warn("nats disconnected"); });
     }
 
-    void run()
+    void start()
     {
         nats::stores_wanted wanted;
         wanted.buckets = {wire::functions_bucket, wire::endpoints_bucket};
@@ -62,17 +52,26 @@ public:
             failure_ = opened.error();
             close();
         });
-        loop_.run();
-        if (!failure_.empty())
-            throw std::runtime_error(failure_);
     }
+
+    void stop()
+    {
+        const bool again = std::exchange(stopping_, true);
+        events_.info("stopping again={}", again);
+        if (!functions_)
+            return close();
+        functions_->stop([this] { close(); });
+    }
+
+    const std::string& failure() const noexcept { return failure_; }
+    void on_closed(std::function<void()> closed) { on_closed_ = std::move(closed); }
 
 private:
     void begin(nats::stores opened)
     {
         stores_ = std::move(opened);
         try {
-            functions_.emplace(loop_, given_, functions::ports{*stores_.functions, *stores_.endpoints}, state_, *events_, meters_);
+            functions_.emplace(loop_, given_, functions::ports{*stores_.functions, *stores_.endpoints}, state_, events_, meters_);
             functions_->start([this] { ready(); });
         } catch (const std::exception& error) {
             failure_ = error.what();
@@ -82,58 +81,35 @@ private:
 
     void ready()
     {
-        events_->info("ready replicas={}", functions_->running());
-        if (metrics_server_)
-            process::write_ready_file(given_.ready_file, core::parse_listen_address("metrics_listen", given_.metrics_listen).host,
-                                      metrics_server_->port());
-        else if (!given_.ready_file.empty())
-            process::write_file_atomically(given_.ready_file, "no listener\n");
-    }
-
-    http_response page(const http_request& request) const
-    {
-        if (request.path() == "/metrics")
-            return {200, {{"Content-Type", "text/plain; version=0.0.4"}}, meters_.text()};
-        if (request.path() != "/healthz")
-            return {404, {}, {}};
-        return nats_.connected() ? http_response{200, {}, "OK"} : http_response{503, {}, "nats is not connected\n"};
-    }
-
-    void stop()
-    {
-        const bool again = std::exchange(stopping_, true);
-        events_->info("stopping again={}", again);
-        if (!functions_)
-            return close();
-        functions_->stop([this] { close(); });
+        events_.info("ready replicas={}", functions_->running());
+        process::write_ready_file(given_.ready_file, pages_.host(), pages_.port());
     }
 
     void close()
     {
+        if (std::exchange(closed_, true))
+            return;
         stopping_ = true;
-        signals_.cancel();
-        if (metrics_server_)
-            metrics_server_->close();
+        pages_.close();
         loop_.post([this] { // what called us may belong to what goes now
             functions_.reset();
             stores_ = {};
-            nats_.close();
+            on_closed_();
         });
     }
 
+    loop& loop_;
+    nats::connection& nats_;
     const options& given_;
-    std::shared_ptr<logger> events_;
+    logger& events_;
     state_file state_;
-    loop loop_;
-    nats::connection nats_;
     metrics::registry meters_;
-    http::text_service pages_;
-    std::optional<http::server> metrics_server_;
+    http::status_pages pages_;
     nats::stores stores_;
     std::optional<functions> functions_;
-    bool stopping_ = false;
+    bool stopping_ = false, closed_ = false;
     std::string failure_;
-    signal_watch signals_;
+    std::function<void()> on_closed_;
 };
 
 }
@@ -180,8 +156,7 @@ int run(const options& given)
 {
     if (given.state_folder.empty())
         throw config::error("state_folder: must be set");
-    process_of_provider(given).run();
-    return 0;
+    return nats::run_role<role>("provider", given);
 }
 
 }
