@@ -49,42 +49,49 @@ void lease::adopt(held_by holder, mono_time now)
     const auto sent =
         std::find_if(unanswered_.begin(), unanswered_.end(), [this](const sent_write& one) { return one.renewal == holder_.renewal; });
     if (sent != unanswered_.end()) {
-        if (!leaving_)
+        if (!leaving_) {
             act_until_ = std::max(act_until_, sent->at + options_.ttl - options_.margin);
+            again_at_ = sent->at + options_.renew_every;
+        }
+        if (sent->renewal == renewals_)
+            waiting_ = false; // the watcher was faster than the answer
         unanswered_.erase(unanswered_.begin(), sent + 1);
     }
 }
 
-void lease::written(key_value::result<std::uint64_t> result, mono_time now)
+void lease::written(std::uint64_t write, key_value::result<std::uint64_t> result, mono_time now)
 {
-    assert(waiting_);
-    waiting_ = false;
-    const auto sent = last_sent_;
-    if (result) {
-        if (*result <= revision_)
-            return; // the watcher was faster
+    const auto sent = std::find_if(unanswered_.begin(), unanswered_.end(), [write](const sent_write& one) { return one.renewal == write; });
+    if (sent == unanswered_.end())
+        return; // known already, or given up
+    const bool newest = write == renewals_;
+    if (newest)
+        waiting_ = false;
+    if (result && *result > revision_) {
         revision_ = *result;
         changed_at_ = now;
         erased_ = in_doubt_ = false;
-        adopt(sent.gives_back ? held_by{{}, {}, sent.renewal} : held_by{worker_, session_, sent.renewal}, now);
-        again_at_ = leaving_ ? now : sent.at + options_.renew_every;
-        return;
+        adopt(sent->gives_back ? held_by{{}, {}, write, {}} : held_by{worker_, session_, write, options_.ttl}, now);
+        if (leaving_)
+            again_at_ = now;
+    } else if (!result && newest) {
+        in_doubt_ = result.error() == log_errc::wrong_sequence;
+        if (!in_doubt_)
+            again_at_ = now + options_.renew_every;
     }
-    in_doubt_ = result.error() == log_errc::wrong_sequence;
-    if (!in_doubt_)
-        again_at_ = now + options_.renew_every;
 }
 
 void lease::read(const key_value::result<kv_entry>& result, mono_time now)
 {
-    assert(waiting_);
-    waiting_ = false;
-    if (result)
-        seen(*result, now);
-    else if (result.error() == log_errc::not_found)
-        seen({{}, {}, revision_ + 1, true}, now);
-    in_doubt_ = false;
+    waiting_ = in_doubt_ = false;
     again_at_ = now + (result ? milliseconds(0) : options_.renew_every);
+    if (result)
+        return seen(*result, now);
+    if (result.error() != log_errc::not_found || erased_)
+        return;
+    erased_ = true;
+    changed_at_ = now;
+    adopt({}, now);
 }
 
 void lease::give_back(mono_time now) noexcept
@@ -97,37 +104,41 @@ void lease::give_back(mono_time now) noexcept
 mono_time lease::claim_due() const
 {
     const bool free = problem_.empty() && !erased_ && (holder_.worker.empty() || holder_.worker == worker_);
-    return free ? again_at_ : std::max(again_at_, changed_at_ + options_.ttl);
+    return free ? again_at_ : std::max(again_at_, changed_at_ + std::max(options_.ttl, holder_.ttl));
 }
 
 bool lease::claimable(mono_time now) const { return problem_.empty() && now >= claim_due(); }
 
 lease::step lease::next(mono_time now)
 {
-    if (waiting_ || !known_)
+    if (!known_ || (waiting_ && now < waiting_until_))
         return {};
+    waiting_ = false;
     if (in_doubt_ && now >= again_at_) {
         waiting_ = true;
-        return {step::kind::read, {}, 0};
+        waiting_until_ = now + options_.renew_every;
+        return {step::kind::read, {}, 0, 0};
     }
     const bool act = mine() ? now >= again_at_ : !leaving_ && claimable(now);
     if (in_doubt_ || !act)
         return {};
     waiting_ = true;
+    waiting_until_ = now + options_.renew_every;
     ++renewals_;
     if (unanswered_.size() == unanswered_max)
         unanswered_.erase(unanswered_.begin());
-    last_sent_ = {renewals_, now, leaving_};
-    unanswered_.push_back(last_sent_);
-    const auto value = encode(leaving_ ? held_by{{}, {}, renewals_} : held_by{worker_, session_, renewals_});
+    unanswered_.push_back({renewals_, now, leaving_});
+    const auto value = encode(leaving_ ? held_by{{}, {}, renewals_, {}} : held_by{worker_, session_, renewals_, options_.ttl});
     // An erased key is made again by create(), as one that never was.
-    return {revision_ == 0 || erased_ ? step::kind::create : step::kind::update, value, revision_};
+    return {revision_ == 0 || erased_ ? step::kind::create : step::kind::update, value, revision_, renewals_};
 }
 
 std::optional<mono_time> lease::next_due() const
 {
-    if (waiting_ || !known_)
+    if (!known_)
         return std::nullopt;
+    if (waiting_)
+        return waiting_until_;
     if (in_doubt_ || mine())
         return again_at_;
     if (leaving_ || !problem_.empty())
@@ -137,8 +148,11 @@ std::optional<mono_time> lease::next_due() const
 
 std::string lease::encode(const held_by& holder) const
 {
-    return boost::json::serialize(boost::json::object{
-        {"version", value_version}, {"worker", holder.worker}, {"session", holder.session}, {"renewal", holder.renewal}});
+    return boost::json::serialize(boost::json::object{{"version", value_version},
+                                                      {"worker", holder.worker},
+                                                      {"session", holder.session},
+                                                      {"renewal", holder.renewal},
+                                                      {"ttl_ms", holder.ttl.count()}});
 }
 
 std::optional<lease::held_by> lease::decode(std::string_view value)
@@ -147,15 +161,13 @@ std::optional<lease::held_by> lease::decode(std::string_view value)
     const auto json = boost::json::parse(value, error);
     const auto* object = error ? nullptr : json.if_object();
     const auto text = [object](const char* key) { return object && object->contains(key) ? object->at(key).if_string() : nullptr; };
-    const auto* version = object ? object->if_contains("version") : nullptr;
-    const auto* renewal = object ? object->if_contains("renewal") : nullptr;
-    if (!version || !version->is_int64() || version->get_int64() != value_version || !text("worker") || !text("session") || !renewal
-        || !renewal->is_int64())
-    {
+    const auto number = [object](const char* key) { return object && object->contains(key) ? object->at(key).if_int64() : nullptr; };
+    const auto *version = number("version"), *renewal = number("renewal"), *ttl = number("ttl_ms");
+    if (!version || *version != value_version || !text("worker") || !text("session") || !renewal || !ttl) {
         problem_ = "the lease is unreadable, or of a newer release: " + std::string(value.substr(0, 200));
         return std::nullopt;
     }
-    return held_by{std::string(*text("worker")), std::string(*text("session")), static_cast<std::uint64_t>(renewal->get_int64())};
+    return held_by{std::string(*text("worker")), std::string(*text("session")), static_cast<std::uint64_t>(*renewal), milliseconds(*ttl)};
 }
 
 }

@@ -12,15 +12,15 @@ namespace sluice::core {
 struct lease_options {
     milliseconds ttl{3'000};       // a candidate waits that long after the last change that it saw
     milliseconds margin{500};      // the holder stops acting that much before, for clocks that run at different rates
-    milliseconds renew_every{750}; // and after a write that failed
+    milliseconds renew_every{750}; // and after a write that failed, or was not answered for so long
 };
 // All of them in those proportions.
 lease_options lease_terms(milliseconds ttl);
 
 // One partition's lease as one worker sees it: a key of the leases bucket, changed by compare-and-set alone. The lease says who should
 // act on a partition; who may write its journal is decided by the journal itself. The holder may act until (the time at which it sent its last
-// successful write + ttl - margin); a candidate claims one ttl, by its own clock, after the last change that it saw, and at once what was
-// given back or is its own from a former life. No two machines' clocks are compared. Times are of a clock that goes on while the machine
+// successful write + ttl - margin); a candidate claims one ttl (its own or the holder's, whichever is longer), by its own clock, after the last
+// change that it saw, and at once what was given back or is its own from a former life. No two machines' clocks are compared. Times are of a clock that goes on while the machine
 // sleeps (CLOCK_BOOTTIME). Pure; no I/O: next() says what to do, the other members take what came of it. After Gray and Cheriton, "Leases", 1989.
 class lease {
 public:
@@ -32,7 +32,8 @@ public:
     void seen(const kv_entry& entry, mono_time now);
     // The watcher has told all there is: a key that it did not tell does not exist.
     void current() noexcept { known_ = true; }
-    void written(key_value::result<std::uint64_t> result, mono_time now);
+    // `write` is the step's number.
+    void written(std::uint64_t write, key_value::result<std::uint64_t> result, mono_time now);
     void read(const key_value::result<kv_entry>& result, mono_time now);
     // From now on the lease is given back, and not claimed again.
     void give_back(mono_time now) noexcept;
@@ -41,8 +42,9 @@ public:
         enum class kind : std::uint8_t { none, create, update, read } what = kind::none;
         std::string value;
         std::uint64_t revision = 0; // update: the one that the key must have
+        std::uint64_t number = 0;   // of a create or update
     };
-    // What to do now; but for none, the answer is awaited before the next step.
+    // What to do now; the answer is awaited before the next step, but not for longer than renew_every.
     step next(mono_time now);
     std::optional<mono_time> next_due() const;
 
@@ -63,6 +65,7 @@ private:
         std::string worker;
         std::string session;
         std::uint64_t renewal = 0;
+        milliseconds ttl{0};
     };
     struct sent_write {
         std::uint64_t renewal = 0;
@@ -85,14 +88,14 @@ private:
     bool known_ = false;
     bool leaving_ = false;
     bool in_doubt_ = false; // a write lost against something not seen yet
-    bool waiting_ = false;  // for the answer of a step
+    bool waiting_ = false;  // for the answer of the last step
+    mono_time waiting_until_{};
     mono_time changed_at_{};
     mono_time act_until_{};
     mono_time others_until_{};
     mono_time again_at_{}; // the next renewal or attempt
     std::uint64_t renewals_ = 0;
-    sent_write last_sent_;
-    std::vector<sent_write> unanswered_; // sent, and not known to be void; newest last
+    std::vector<sent_write> unanswered_; // sent, and not known to be stored or void; newest last
 };
 
 }

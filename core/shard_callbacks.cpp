@@ -7,7 +7,7 @@ namespace sluice::core {
 
 namespace {
 
-constexpr milliseconds fetch_again_wait{500};
+constexpr milliseconds again_wait{500};
 
 bool accepted(const outcome& result)
 {
@@ -123,7 +123,7 @@ void shard::answer_fetched(call_key key, const boost::system::result<sluice::log
         return;
     if (result || result.error() == log_errc::not_found)
         return close(key.slot, "journal sequence " + std::to_string(journal_sequence) + " does not hold the answer that was stored there");
-    callback_again(key, *what, now.mono + fetch_again_wait);
+    callback_again(key, *what, now.mono + again_wait);
 }
 
 void shard::callback_finished(call_key key, const outcome& result, instant now)
@@ -137,6 +137,8 @@ void shard::callback_finished(call_key key, const outcome& result, instant now)
     auto* what = find(key);
     if (!what)
         return;
+    if (result.kind == outcome_kind::overloaded) // nothing was sent, for a reason of ours: no attempt
+        return callback_again(key, *what, now.mono + again_wait);
     ++what->callback_attempts;
     if (accepted(result))
         return record_settled(key, *what, journal::settled::how_kind::called_back, sent->status);

@@ -35,9 +35,8 @@ void callback_sender::send(std::shared_ptr<const core::journal::answered> what, 
     request.body = body_of(what);
     request.deadline = bounds_.deadline;
     request.answer_bytes_max = receipt_bytes_max;
-    request.allows = [this, target = *to, may_send = std::move(may_send)](std::string_view address) {
-        return may_send() && guard_.allows(target, address);
-    };
+    request.allows = [this, target = *to](std::string_view address) { return guard_.allows(target, address); };
+    request.may_send = std::move(may_send);
     curl_.call(std::move(request), std::move(done));
 }
 

@@ -17,7 +17,7 @@ public:
     // Throws std::invalid_argument naming the entry of the allowlist that is none.
     callback_sender(loop& on, const std::vector<std::string>& allowlist, bounds with);
 
-    // `may_send` is asked just before the request is sent; no: it is not.
+    // `may_send` is asked just before the request is sent; no: overloaded.
     void send(std::shared_ptr<const core::journal::answered> what, std::function<bool()> may_send, std::function<void(outcome)> done);
     void close();
 

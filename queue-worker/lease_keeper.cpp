@@ -58,6 +58,11 @@ void lease_keeper::entered(const kv_entry& entry)
 
 bool lease_keeper::may_act(std::uint32_t partition) const { return held_[partition]->terms.may_act(boot_now()); }
 
+bool lease_keeper::all_renewed() const
+{
+    return std::all_of(held_.begin(), held_.end(), [](const auto& one) { return !one->terms.mine() || one->terms.may_act(boot_now()); });
+}
+
 bool lease_keeper::all_held() const
 {
     return std::all_of(held_.begin(), held_.end(), [](const auto& one) { return one->terms.mine() || !one->terms.holder().empty(); });
@@ -70,23 +75,24 @@ void lease_keeper::step(std::uint32_t partition)
     tell(partition);
     const auto now = boot_now();
     const auto key = wire::lease_key(partition);
-    const auto stored = [this, partition, weak = std::weak_ptr(alive_)](key_value::result<std::uint64_t> result) {
+    auto next = one.terms.next(now);
+    const auto stored = [this, partition, number = next.number, weak = std::weak_ptr(alive_)](key_value::result<std::uint64_t> result) {
         if (weak.expired())
             return;
-        held_[partition]->terms.written(result, boot_now());
+        held_[partition]->terms.written(number, result, boot_now());
         step(partition);
     };
-    auto next = one.terms.next(now);
     switch (next.what) {
-    case core::lease::step::kind::create: return bucket_.create(key, std::move(next.value), stored);
-    case core::lease::step::kind::update: return bucket_.update(key, std::move(next.value), next.revision, stored);
+    case core::lease::step::kind::create: bucket_.create(key, std::move(next.value), stored); break;
+    case core::lease::step::kind::update: bucket_.update(key, std::move(next.value), next.revision, stored); break;
     case core::lease::step::kind::read:
-        return bucket_.get(key, [this, partition, weak = std::weak_ptr(alive_)](const key_value::result<kv_entry>& result) {
+        bucket_.get(key, [this, partition, weak = std::weak_ptr(alive_)](const key_value::result<kv_entry>& result) {
             if (weak.expired())
                 return;
             held_[partition]->terms.read(result, boot_now());
             step(partition);
         });
+        break;
     case core::lease::step::kind::none: break;
     }
     if (const auto due = one.terms.next_due())
@@ -103,6 +109,9 @@ void lease_keeper::tell(std::uint32_t partition)
     const bool was_mine = std::exchange(one.was_mine, mine), could_act = std::exchange(one.could_act, acts);
     if (mine != was_mine)
         log_.info("lease {} partition={} holder={}", mine ? "held" : "lost", partition, one.terms.holder());
+    else if (mine && acts != could_act && !left_)
+        acts ? log_.info("lease renewed again partition={}", partition)
+             : log_.warn("lease not renewed in time, nothing is started partition={}", partition);
     if (mine != was_mine || (acts && !could_act))
         changed_(partition);
 }

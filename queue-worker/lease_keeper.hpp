@@ -21,6 +21,8 @@ public:
     bool mine(std::uint32_t partition) const { return held_[partition]->terms.mine(); }
     // Effects outside are ours to make, now. Reads the clock: a process that was stopped finds out here.
     bool may_act(std::uint32_t partition) const;
+    // None that is ours has lapsed.
+    bool all_renewed() const;
     // Each partition has a holder: this worker or another.
     bool all_held() const;
     // Gives every lease back; `done` once that is stored, or the deadline has passed.

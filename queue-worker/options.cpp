@@ -50,8 +50,9 @@ void add_to(config::table& table, options& into)
                "names this worker in the leases; started anew under the same name it takes its partitions back at once; empty: a "
                "new name for each process. No two that run may share one",
                into.worker_id);
-    table.duration("lease_ttl", "a worker that does not renew its leases for so long loses its partitions", into.lease_ttl,
-                   milliseconds(1'000), hours(1));
+    table.duration("lease_ttl",
+                   "a worker that does not renew its leases for so long loses its partitions; workers may differ, the longer one counts",
+                   into.lease_ttl, milliseconds(1'000), hours(1));
     table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
     table.bytes("log_bytes_max", "of a partition's log, when it is made", into.log_bytes_max, 16 * mib, 1ull << 50);
     table.bytes("journal_bytes_max", "of a partition's journal, when it is made; 0: unbounded", into.journal_bytes_max, 0, 1ull << 50);

@@ -112,6 +112,8 @@ std::string worker::illness() const
         return "no connection to NATS";
     if (!runner_)
         return "starting";
+    if (!leases_->all_renewed())
+        return "leases could not be renewed in time";
     return runner_->settled() ? "" : "not all partitions are owned";
 }
 

@@ -26,6 +26,8 @@ struct client_request {
     // Asked for each address that is about to be connected to, and again for the address of a connection used again. False: refused,
     // and no byte is sent. Empty: everything is allowed.
     std::function<bool(std::string_view numeric_address)> allows;
+    // Asked just before the request is sent, also when it is sent again. False: overloaded. Empty: yes.
+    std::function<bool()> may_send = {};
 };
 
 struct client_options {

@@ -145,7 +145,8 @@ curl_socket_t transfer::on_open(void* self, curlsocktype purpose, curl_sockaddr*
 int transfer::on_before_request(void* self, char* remote, char*, int, int)
 {
     auto& of = *static_cast<transfer*>(self);
-    of.request_began_ = of.allowed(remote);
+    of.not_sent_any_more_ = of.request_.may_send && !of.request_.may_send();
+    of.request_began_ = !of.not_sent_any_more_ && of.allowed(remote);
     return of.request_began_ ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
@@ -228,6 +229,9 @@ outcome transfer::finish(CURLcode code)
         curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
         answer_.status = static_cast<unsigned>(status);
         result.reply = std::move(answer_);
+    } else if (not_sent_any_more_) {
+        result.kind = outcome_kind::overloaded;
+        result.reason = "it may not be sent any more";
     } else if (!refused_address_.empty() && !request_began_) {
         result.kind = outcome_kind::refused;
         result.reason = "address " + refused_address_ + " is not allowed";

@@ -52,6 +52,7 @@ private:
     std::size_t head_bytes_ = 0;
     std::size_t head_bytes_max_;
     std::string refused_address_;
+    bool not_sent_any_more_ = false;
     bool request_began_ = false; // a connection stood, and was allowed
     bool head_too_large_ = false;
     bool ended_ = false;

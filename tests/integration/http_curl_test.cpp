@@ -130,6 +130,20 @@ TEST_F(http_curl, asks_again_on_a_connection_used_again)
     EXPECT_EQ(service_.requests.size(), 2u);
 }
 
+TEST_F(http_curl, asks_before_each_request_whether_it_may_be_sent)
+{
+    start();
+    bool may = false;
+    auto what = request("localhost");
+    what.may_send = [&may] { return may; };
+    EXPECT_EQ(call(what).kind, outcome_kind::overloaded);
+    may = true;
+    EXPECT_EQ(call(what).kind, outcome_kind::delivered);
+    may = false;
+    EXPECT_EQ(call(what).kind, outcome_kind::overloaded) << "on a kept connection too";
+    EXPECT_EQ(service_.requests.size(), 1u);
+}
+
 TEST_F(http_curl, works_with_the_url_guard)
 {
     start();

@@ -28,8 +28,8 @@ TEST(lease, nothing_is_claimed_before_the_bucket_is_known)
     EXPECT_FALSE(mine.next_due());
     mine.current();
     EXPECT_EQ(mine.next(start).what, kind::create);
-    EXPECT_EQ(mine.next(start).what, kind::none) << "one write at a time";
-    mine.written(std::uint64_t{1}, start + 10ms);
+    EXPECT_EQ(mine.next(start + 749ms).what, kind::none) << "one write at a time";
+    mine.written(1, std::uint64_t{1}, start + 10ms);
     EXPECT_TRUE(mine.may_act(start + 2'499ms)) << "from the time of sending, less the margin";
     EXPECT_FALSE(mine.may_act(start + 2'500ms));
 }
@@ -55,7 +55,7 @@ TEST(lease, what_was_given_back_or_was_ours_in_a_former_life_is_claimed_at_once)
     lease first("a", "a1", terms);
     first.current();
     const auto held = first.next(start).value;
-    first.written(std::uint64_t{1}, start);
+    first.written(1, std::uint64_t{1}, start);
     lease again("a", "a2", terms);
     again.current();
     again.seen(entry(1, held), start + 1ms);
@@ -71,7 +71,7 @@ TEST(lease, what_was_given_back_or_was_ours_in_a_former_life_is_claimed_at_once)
     other.seen(entry(2, freed.value), start + 3ms);
     EXPECT_EQ(other.holder(), "");
     EXPECT_EQ(other.next(start + 3ms).what, kind::update);
-    first.written(std::uint64_t{2}, start + 4ms);
+    first.written(2, std::uint64_t{2}, start + 4ms);
     EXPECT_FALSE(first.mine());
     EXPECT_EQ(first.next(start + 10s).what, kind::none) << "given back for good";
 }
@@ -82,7 +82,7 @@ TEST(lease, a_renewal_under_way_when_it_is_given_back_does_not_count_as_giving_b
     mine.current();
     mine.next(start);
     mine.give_back(start + 1ms);
-    mine.written(std::uint64_t{1}, start + 2ms);
+    mine.written(1, std::uint64_t{1}, start + 2ms);
     EXPECT_TRUE(mine.mine());
     EXPECT_FALSE(mine.may_act(start + 2ms));
     EXPECT_EQ(mine.next(start + 2ms).what, kind::update);
@@ -93,7 +93,7 @@ TEST(lease, an_unknown_write_that_was_stored_counts_from_when_it_was_sent)
     lease mine("a", "a1", terms);
     mine.current();
     const auto sent = mine.next(start);
-    mine.written(log_errc::unknown, start + 2s);
+    mine.written(1, log_errc::unknown, start + 700ms);
     EXPECT_FALSE(mine.mine());
     mine.seen(entry(4, sent.value), start + 2'100ms);
     EXPECT_TRUE(mine.mine());
@@ -101,14 +101,54 @@ TEST(lease, an_unknown_write_that_was_stored_counts_from_when_it_was_sent)
     EXPECT_FALSE(mine.may_act(start + 2'500ms));
 }
 
+TEST(lease, a_write_without_an_answer_is_repeated_and_its_late_answer_counts)
+{
+    lease mine("a", "a1", terms);
+    mine.current();
+    mine.next(start);
+    EXPECT_EQ(mine.next_due(), start + 750ms);
+    const auto again = mine.next(start + 750ms);
+    EXPECT_EQ(again.what, kind::create);
+    EXPECT_EQ(again.number, 2u);
+    mine.written(1, std::uint64_t{5}, start + 800ms);
+    EXPECT_TRUE(mine.may_act(start + 2'499ms));
+    EXPECT_FALSE(mine.may_act(start + 2'500ms)) << "the second may never arrive";
+    mine.written(2, log_errc::wrong_sequence, start + 900ms);
+    EXPECT_TRUE(mine.may_act(start + 2'499ms));
+}
+
+TEST(lease, a_write_that_the_watcher_tells_of_first_is_not_repeated_before_its_time)
+{
+    lease mine("a", "a1", terms);
+    mine.current();
+    const auto sent = mine.next(start);
+    mine.seen(entry(1, sent.value), start + 1ms);
+    EXPECT_EQ(mine.next(start + 1ms).what, kind::none);
+    mine.written(1, std::uint64_t{1}, start + 2ms);
+    EXPECT_EQ(mine.next(start + 749ms).what, kind::none);
+    EXPECT_EQ(mine.next(start + 750ms).what, kind::update);
+}
+
+TEST(lease, the_longer_ttl_counts_of_the_holders_and_ones_own)
+{
+    core::lease_options longer{10'000ms, 500ms, 750ms};
+    lease first("a", "a1", longer);
+    first.current();
+    lease second("b", "b1", terms);
+    second.current();
+    second.seen(entry(1, first.next(start).value), start);
+    EXPECT_EQ(second.next(start + 9'999ms).what, kind::none);
+    EXPECT_EQ(second.next(start + 10s).what, kind::update);
+}
+
 TEST(lease, a_lost_race_is_read_before_anything_is_written_again)
 {
     lease mine("a", "a1", terms);
     mine.current();
     mine.next(start);
-    mine.written(log_errc::wrong_sequence, start);
+    mine.written(1, log_errc::wrong_sequence, start);
     EXPECT_EQ(mine.next(start).what, kind::read);
-    mine.read(entry(7, R"({"version":1,"worker":"b","session":"b1","renewal":3})"), start + 5ms);
+    mine.read(entry(7, R"({"version":1,"worker":"b","session":"b1","renewal":3,"ttl_ms":3000})"), start + 5ms);
     EXPECT_EQ(mine.holder(), "b");
     EXPECT_EQ(mine.next(start + 3s).what, kind::none);
     EXPECT_EQ(mine.next(start + 3'005ms).what, kind::update);
@@ -118,7 +158,7 @@ TEST(lease, an_erased_key_is_waited_for_like_a_held_one)
 {
     lease mine("b", "b1", terms);
     mine.current();
-    mine.seen(entry(1, R"({"version":1,"worker":"a","session":"a1","renewal":3})"), start);
+    mine.seen(entry(1, R"({"version":1,"worker":"a","session":"a1","renewal":3,"ttl_ms":3000})"), start);
     mine.seen({"p0", {}, 2, true}, start + 1s);
     EXPECT_EQ(mine.next(start + 3'999ms).what, kind::none);
     EXPECT_EQ(mine.next(start + 4s).what, kind::create);
@@ -128,11 +168,11 @@ TEST(lease, a_value_of_a_newer_release_is_never_claimed)
 {
     lease mine("b", "b1", terms);
     mine.current();
-    mine.seen(entry(1, R"({"version":2,"worker":"a","session":"a1","renewal":3})"), start);
+    mine.seen(entry(1, R"({"version":2,"worker":"a","session":"a1","renewal":3,"ttl_ms":3000})"), start);
     EXPECT_NE(mine.problem(), "");
     EXPECT_EQ(mine.next(start + 1h).what, kind::none);
     EXPECT_FALSE(mine.next_due());
-    mine.seen(entry(2, R"({"version":1,"worker":"","session":"","renewal":3})"), start);
+    mine.seen(entry(2, R"({"version":1,"worker":"","session":"","renewal":3,"ttl_ms":3000})"), start);
     EXPECT_EQ(mine.next(start + 1h).what, kind::update);
 }
 
@@ -167,6 +207,7 @@ public:
     mono_time now() const { return time_.now(); }
     std::uint64_t changes_of_holder() const { return changes_; }
     std::size_t most_acting() const { return most_acting_; }
+    std::uint64_t steps() const { return steps_; }
 
 private:
     struct worker {
@@ -254,33 +295,34 @@ private:
         auto what = workers_[i].held->next(clock(workers_[i]));
         if (what.what == kind::none)
             return;
+        ++steps_;
         const bool lost = chance(5);
         if (lost && below(2) == 0) // never arrives
-            return answer(i, life, what.what, 5s, log_errc::unknown, {});
+            return answer(i, life, what.what, what.number, 5s, log_errc::unknown, {});
         time_.after(delay(), [this, i, life, what, lost] {
             if (what.what == kind::read)
-                return answer(i, life, what.what, delay(), std::uint64_t{0}, stored_);
+                return answer(i, life, what.what, what.number, delay(), std::uint64_t{0}, stored_);
             const bool fits = what.what == kind::create ? stored_.revision == 0 : stored_.revision == what.revision;
             if (!fits)
-                return answer(i, life, what.what, delay(), log_errc::wrong_sequence, {});
+                return answer(i, life, what.what, what.number, delay(), log_errc::wrong_sequence, {});
             changes_ += stored_.value.substr(0, 30) != what.value.substr(0, 30);
             stored_ = entry(stored_.revision + 1, what.value);
             for (std::size_t w = 0; w < workers_.size(); ++w)
                 watch(w, false);
             if (lost)
-                return answer(i, life, what.what, 5s, log_errc::unknown, {});
-            answer(i, life, what.what, delay(), stored_.revision, {});
+                return answer(i, life, what.what, what.number, 5s, log_errc::unknown, {});
+            answer(i, life, what.what, what.number, delay(), stored_.revision, {});
         });
     }
 
-    void answer(std::size_t i, std::uint64_t life, kind asked, testing_support::microseconds after, key_value::result<std::uint64_t> result,
-                kv_entry read)
+    void answer(std::size_t i, std::uint64_t life, kind asked, std::uint64_t number, testing_support::microseconds after,
+                key_value::result<std::uint64_t> result, kv_entry read)
     {
-        time_.after(after, [this, i, life, asked, result, read = std::move(read)] {
-            when_awake(i, life, [this, i, asked, result, read] {
+        time_.after(after, [this, i, life, asked, number, result, read = std::move(read)] {
+            when_awake(i, life, [this, i, asked, number, result, read] {
                 auto& one = workers_[i];
                 if (asked != kind::read)
-                    return one.held->written(result, clock(one));
+                    return one.held->written(number, result, clock(one));
                 if (read.revision == 0)
                     return one.held->read(log_errc::not_found, clock(one));
                 one.held->read(read, clock(one));
@@ -296,6 +338,7 @@ private:
     std::vector<worker> workers_;
     kv_entry stored_;
     std::uint64_t changes_ = 0;
+    std::uint64_t steps_ = 0;
     std::size_t most_acting_ = 0;
     bool faults_ = true;
 };
@@ -310,6 +353,9 @@ TEST(lease, at_no_time_two_workers_may_act_and_in_calm_one_does)
         world.stop_faults();
         world.run(world.now() + 20s);
         EXPECT_EQ(world.acting(), 1u) << "seed " << seed;
+        const auto before = world.steps();
+        world.run(world.now() + 60s);
+        EXPECT_LE(world.steps() - before, 60'000u / 750u + 10u) << "no more writes than renewals, seed " << seed;
         changes += world.changes_of_holder();
     }
     EXPECT_GT(changes, 1'000u) << "the lease has to change hands, else nothing was tried";

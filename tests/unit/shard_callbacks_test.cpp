@@ -56,6 +56,42 @@ TEST_F(shard_callbacks_test, a_callback_is_sent_only_after_its_answer_is_on_reco
     EXPECT_EQ(owner.dispatched.size(), 1u);
 }
 
+TEST_F(shard_callbacks_test, a_callback_that_could_not_be_tried_is_no_attempt)
+{
+    accept(1);
+    driven_shard owner(store, {.callback = {2, milliseconds(1), milliseconds(1)}});
+    answer_all(owner);
+    for (std::size_t i = 0; i < 5; ++i) {
+        ASSERT_EQ(owner.callbacks.size(), i + 1);
+        EXPECT_EQ(owner.callbacks[i].attempt, 1u);
+        owner.called_back(i, failed(outcome_kind::overloaded));
+        owner.advance(milliseconds(500));
+    }
+    owner.called_back(5, delivered(200));
+    ASSERT_EQ(owner.settled.size(), 1u);
+    EXPECT_EQ(owner.settled[0].how, how::called_back);
+}
+
+TEST_F(shard_callbacks_test, a_suspended_slot_finishes_what_runs_and_starts_nothing)
+{
+    store.accept({.id = "0", .tenant = "a", .callback = "http://x/0"});
+    store.accept({.id = "1", .tenant = "a", .callback = "http://x/1"});
+    driven_shard owner(store, {.tenant_concurrency = 1});
+    owner.own();
+    owner.replicas("f.s", {owner.replica(100)});
+    ASSERT_EQ(owner.dispatched.size(), 1u);
+    owner.engine.suspend(owner.slot, true);
+    owner.answer(0, delivered(200));
+    owner.advance(milliseconds(10'000));
+    EXPECT_EQ(owner.dispatched.size(), 1u);
+    EXPECT_TRUE(owner.callbacks.empty());
+    EXPECT_EQ(store.records<journal::answered>().size(), 1u) << "what ran is on record";
+    owner.engine.suspend(owner.slot, false);
+    owner.advance(milliseconds(1));
+    EXPECT_EQ(owner.dispatched.size(), 2u);
+    EXPECT_EQ(owner.callbacks.size(), 1u);
+}
+
 TEST_F(shard_callbacks_test, a_callback_is_retried_with_backoff_and_the_function_is_not_asked_again)
 {
     accept(1);
