@@ -16,9 +16,11 @@ namespace sluice::core {
 class reservations {
 public:
     struct options {
-        std::uint32_t limit = 256;         // running calls of a tenant, ghosts included
-        milliseconds call_timeout{60'000}; // enforced: no call runs longer
-        milliseconds interval{10'000};     // what was not used for so long is given up
+        std::uint32_t limit = 256; // running calls of a tenant, ghosts included
+        // How long a former owner's calls count after a take-over: the time that a call may take, for a limit that holds exactly. 0: they do not
+        // count, nothing is reserved, and work resumes at once.
+        milliseconds call_timeout{60'000};
+        milliseconds interval{10'000}; // what was not used for so long is given up
     };
 
     explicit reservations(options with) : options_(with) {}

@@ -57,6 +57,10 @@ void add_to(config::table& table, options& into)
     table.bytes("log_bytes_max", "of a partition's log, when it is made", into.log_bytes_max, 16 * mib, 1ull << 50);
     table.bytes("journal_bytes_max", "of a partition's journal, when it is made; 0: unbounded", into.journal_bytes_max, 0, 1ull << 50);
     nats::add_replicas_to(table, into.replicas);
+    table.duration("takeover_reserve",
+                   "after a worker died, the calls that it may have running count against their tenants' limits for so long; call_deadline "
+                   "makes limits exact, 0 lets work resume at once",
+                   into.shard.partitions.reserve.call_timeout, milliseconds(0), hours(24));
     table.duration("call_deadline", "of a call, from dispatch to the whole answer", into.call_deadline, milliseconds(1), hours(24));
     table.bytes("answer_bytes_max", "of an answer's body that a callback carries", into.answer_bytes_max, 0, 64 * mib);
     table.duration("callback_deadline", "of one attempt to deliver a callback", into.callback_deadline, milliseconds(1), hours(1));

@@ -29,7 +29,11 @@ struct options {
     std::vector<std::string> callback_allow;                 // see url_guard
     std::string callback_ca_file;                            // PEM; empty: the system's
     milliseconds drain_deadline{30'000};                     // running calls get that long to finish at shutdown
-    core::shard_options shard;
+    core::shard_options shard = [] {
+        core::shard_options with;
+        with.partitions.reserve.call_timeout = milliseconds(0); // a dead worker's calls do not hold up its tenants
+        return with;
+    }();
 };
 
 void add_to(config::table& table, options& into);

@@ -65,7 +65,6 @@ core::shard_options worker::shard_options() const
     auto& batch_bytes_max = with.partitions.writer.batch_bytes_max;
     batch_bytes_max = std::min<std::uint64_t>(batch_bytes_max, answer_room(store_.payload_bytes_max()));
     with.partitions.record_bytes_max = answer_room(store_.payload_bytes_max());
-    with.partitions.reserve.call_timeout = options_.call_deadline;
     return with;
 }
 

@@ -134,7 +134,7 @@ TEST_F(queue_worker_test, a_journal_of_a_later_release_is_left_alone_with_a_clea
     ASSERT_TRUE(stored && *stored);
     start_worker();
     ASSERT_TRUE(until([&] { return worker_closed_; }));
-    EXPECT_NE(worker_->failure().find("journal record format 99 is newer than this release reads (1)"), std::string::npos)
+    EXPECT_NE(worker_->failure().find("journal record format 99 is newer than this release reads (2)"), std::string::npos)
         << worker_->failure();
     bury(std::move(worker_), std::move(worker_store_));
 }

@@ -38,6 +38,24 @@ struct reservations_test : testing::Test {
 
 }
 
+TEST_F(reservations_test, without_a_call_timeout_nothing_is_reserved_and_nothing_counts_after_a_takeover)
+{
+    {
+        driven_shard with(store, options);
+        own(with);
+        EXPECT_EQ(with.dispatched.size(), 5u);
+        EXPECT_FALSE(recorded().empty());
+    }
+    const auto before = recorded().size();
+    options.partitions.reserve.call_timeout = milliseconds(0);
+    driven_shard without(store, options);
+    own(without);
+    EXPECT_EQ(without.dispatched.size(), 5u) << "the former owner's do not count";
+    const auto all = recorded();
+    for (const auto kept : std::vector<std::uint32_t>(all.begin() + static_cast<std::ptrdiff_t>(before), all.end()))
+        EXPECT_EQ(kept, 0u) << "what was reserved is given up";
+}
+
 TEST_F(reservations_test, a_larger_one_is_on_record_before_more_calls_run)
 {
     driven_shard owner(store, options);
