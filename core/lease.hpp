@@ -20,8 +20,9 @@ lease_options lease_terms(milliseconds ttl);
 // One partition's lease as one worker sees it: a key of the leases bucket, changed by compare-and-set alone. The lease says who should
 // act on a partition; who may write its journal is decided by the journal itself. The holder may act until (the time at which it sent its last
 // successful write + ttl - margin); a candidate claims one ttl (its own or the holder's, whichever is longer), by its own clock, after the last
-// change that it saw, and at once what was given back or is its own from a former life. No two machines' clocks are compared. Times are of a clock that goes on while the machine
-// sleeps (CLOCK_BOOTTIME). Pure; no I/O: next() says what to do, the other members take what came of it. After Gray and Cheriton, "Leases", 1989.
+// change that it saw, and at once what was given back or is its own from a former life. No two machines' clocks are compared. Times are of a clock
+// that goes on while the machine sleeps (CLOCK_BOOTTIME). Pure; no I/O: next() says what to do, the other members take what came of it.
+// After Gray and Cheriton, "Leases", 1989.
 class lease {
 public:
     // `worker` names the worker and outlives its process: two processes with one name at a time are the operator's mistake. `session` is
