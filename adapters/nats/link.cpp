@@ -6,7 +6,9 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
+#include <string_view>
 #include <utility>
 
 namespace sluice::nats {
@@ -30,12 +32,23 @@ std::string reason_of(natsStatus status)
     return detail.empty() || detail == text ? text : text + " (" + detail + ')';
 }
 
+// The server's certificate is not trusted, or is another host's: the library names X.509's number of what is wrong. An SSL error without
+// one may be a server that has just died.
+bool wrong_certificate(natsStatus status, const std::string& reason)
+{
+    constexpr std::string_view before = "handshake error: ";
+    const auto at = reason.find(before);
+    return status == NATS_SSL_ERROR && at != reason.npos && std::isdigit(static_cast<unsigned char>(reason[at + before.size()])) != 0;
+}
+
 void check(natsStatus status, const std::string& what)
 {
     if (status == NATS_OK)
         return;
-    const std::string text = what + ": " + reason_of(status);
-    if (status == NATS_CONNECTION_AUTH_FAILED || status == NATS_NOT_PERMITTED)
+    const auto reason = reason_of(status);
+    const auto text = what + ": " + reason;
+    if (status == NATS_CONNECTION_AUTH_FAILED || status == NATS_NOT_PERMITTED || status == NATS_SECURE_CONNECTION_WANTED
+        || wrong_certificate(status, reason))
         throw link::refused(text);
     throw std::runtime_error(text);
 }
@@ -171,6 +184,25 @@ void connector::start(std::vector<std::string> more_servers)
                     self->on_link_(std::move(link));
             });
     });
+}
+
+std::unique_ptr<link> connector::first(std::chrono::milliseconds within)
+{
+    const auto until = std::chrono::steady_clock::now() + within;
+    for (;;) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        try {
+            return std::make_unique<link>(io_, options_, std::vector<std::string>(), left);
+        } catch (const link::refused&) {
+            throw;
+        } catch (const std::runtime_error&) { // a server that is just starting
+            if (std::chrono::steady_clock::now() + options_.reconnect_wait >= until)
+                throw;
+        }
+        std::unique_lock lock(mutex_);
+        if (changed_.wait_for(lock, options_.reconnect_wait, [this] { return stopped_; }))
+            throw std::runtime_error("connecting to " + options_.url + ": stopped");
+    }
 }
 
 std::unique_ptr<link> connector::try_until_stopped(const std::vector<std::string>& more_servers)

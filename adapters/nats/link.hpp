@@ -30,7 +30,7 @@ public:
     const std::string& server_version() const noexcept { return server_version_; } // empty: could not be had
     // Servers of the cluster that the server told us of.
     std::vector<std::string> discovered_servers() const;
-    // Wrong credentials: trying again at once is pointless.
+    // Wrong credentials, a certificate that is not trusted, no TLS where it is wanted: trying again is pointless.
     struct refused;
 
 private:
@@ -43,7 +43,8 @@ struct link::refused : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Tries until it has a link, on a thread, and hands it over on the loop. While it tries the loop does not run dry.
+// Tries until it has a link: the first while its caller waits, all others on a thread, handed over on the loop. While the thread tries
+// the loop does not run dry.
 class connector : public std::enable_shared_from_this<connector> {
 public:
     connector(boost::asio::io_context& io, connection_options options, std::function<void(std::unique_ptr<link>)> on_link)
@@ -51,6 +52,8 @@ public:
     {}
     ~connector(); // waits for an attempt under way, at most its deadline
 
+    // Throws link::refused at once, or what the last attempt threw when the time is up or it was stopped.
+    std::unique_ptr<link> first(std::chrono::milliseconds within);
     void start(std::vector<std::string> more_servers);
     void stop() noexcept; // no callback any more; does not wait
 

@@ -1,8 +1,11 @@
 #pragma once
 #include "adapters/log/log.hpp"
 #include "adapters/nats/config.hpp"
+#include "adapters/process/ends_at_once.hpp"
 
 #include <csignal>
+#include <initializer_list>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -17,9 +20,13 @@ template <class Role, class Options> int run_role(const std::string& name, const
 {
     const auto log = make_logger(name, with.log_level);
     loop on;
+    Role* running = nullptr; // the loop does not run before there is one
+    signal_watch signals(on, {SIGTERM, SIGINT}, [&](int) { running->stop(); });
+    std::optional<process::ends_at_once> connecting(std::in_place, std::initializer_list<int>{SIGTERM, SIGINT});
     connection store(on, to_options(with.nats, "sluice-" + name));
+    connecting.reset();
     Role role(on, store, with, *log);
-    signal_watch signals(on, {SIGTERM, SIGINT}, [&](int) { role.stop(); });
+    running = &role;
     role.on_closed([&] {
         signals.cancel();
         store.close();

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <thread>
 #include <utility>
 
 namespace sluice::nats {
@@ -24,6 +23,11 @@ constexpr int send_bytes_max = 16 * 1024 * 1024;
 session::session(loop& on, connection_options options)
     : io_(on.context()),
       options_(std::move(options)),
+      connector_(std::make_shared<connector>(io_, options_,
+                                             [this](std::unique_ptr<link> made) {
+                                                 ++reconnects_;
+                                                 adopt(std::move(made));
+                                             })),
       api_(std::make_shared<request_inbox<std::string>>(*this, api::parse_text)),
       timer_(io_)
 {
@@ -32,31 +36,14 @@ session::session(loop& on, connection_options options)
 
 session::~session() { close(); }
 
-void session::open()
-{
-    const auto until = std::chrono::steady_clock::now() + options_.connect_deadline;
-    for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-        try {
-            adopt(std::make_unique<link>(io_, options_, discovered_, left));
-            return;
-        } catch (const link::refused&) {
-            throw;
-        } catch (const std::runtime_error&) { // a server that is just starting
-            if (std::chrono::steady_clock::now() + options_.reconnect_wait >= until)
-                throw;
-        }
-        std::this_thread::sleep_for(options_.reconnect_wait);
-    }
-}
+void session::open() { adopt(connector_->first(options_.connect_deadline)); }
 
 void session::close()
 {
     if (std::exchange(closed_, true))
         return;
     timer_.cancel();
-    if (connector_)
-        connector_->stop();
+    connector_->stop();
     for (const auto& each : endpoints_) {
         each->subscription_.reset();
         each->removed_ = true;
@@ -151,11 +138,6 @@ void session::lost()
     if (closed_)
         return;
     tell(false);
-    if (!connector_)
-        connector_ = std::make_shared<connector>(io_, options_, [this](std::unique_ptr<link> made) {
-            ++reconnects_;
-            adopt(std::move(made));
-        });
     connector_->start(discovered_);
 }
 

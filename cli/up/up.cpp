@@ -1,6 +1,7 @@
 #include "cli/up/up.hpp"
 
 #include "adapters/nats/connection.hpp"
+#include "adapters/process/ends_at_once.hpp"
 #include "cli/up/command.hpp"
 #include "cli/up/files.hpp"
 #include "cli/up/leftovers.hpp"
@@ -88,6 +89,7 @@ private:
         if (with_.nats.url.empty())
             return start_children();
         try {
+            const process::ends_at_once while_connecting({SIGINT, SIGTERM, SIGHUP}); // no role runs yet
             nats_ = std::make_unique<nats::connection>(loop_, nats::to_options(with_.nats, "sluice-up"));
         } catch (const std::exception& error) {
             return refuse(std::string("nats: ") + error.what());

@@ -3,6 +3,7 @@
 #include "tests/support/certificate.hpp"
 #include "tests/support/loop_until.hpp"
 #include "tests/support/nats_server.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -101,8 +102,8 @@ TEST(nats_connection, tls_with_a_certificate_that_is_trusted_and_none_without)
 
     nats::connection_options options;
     options.url = server.url();
-    options.connect_deadline = 500ms;
-    EXPECT_THAT(failure_of(options), HasSubstr("SSL"));
+    options.connect_deadline = 1h; // not waited for
+    EXPECT_THAT(failure_of(options), HasSubstr("certificate"));
     options.ca_file = with.certificate_file;
     loop on;
     nats::connection connection(on, options);
@@ -114,6 +115,23 @@ TEST(nats_connection, tls_with_a_certificate_that_is_trusted_and_none_without)
     std::size_t read = 0;
     const auto reader = log->read(1, [&](const log_message& message) { read += message.payload.size() == 10'000 ? 1 : 0; });
     EXPECT_TRUE(loop_until(on, [&] { return read == 200; }));
+}
+
+TEST(nats_connection, a_certificate_of_another_host_and_no_tls_where_it_is_wanted_are_told_at_once)
+{
+    const temp_folder folder;
+    nats_server_options with;
+    with.certificate_file = folder / "cert.pem";
+    with.key_file = folder / "key.pem";
+    write_certificate(with.certificate_file, with.key_file, "DNS:other.example");
+    const nats_server elsewhere(with), plain;
+    nats::connection_options options;
+    options.connect_deadline = 1h; // not waited for
+    options.ca_file = with.certificate_file;
+    options.url = elsewhere.url();
+    EXPECT_THAT(failure_of(options), HasSubstr("mismatch"));
+    options.url = "tls://127.0.0.1:" + std::to_string(plain.port());
+    EXPECT_THAT(failure_of(options), testing::Not("connected"));
 }
 
 TEST(nats_connection, no_server_is_told_after_the_deadline)

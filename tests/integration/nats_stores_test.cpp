@@ -1,8 +1,6 @@
 #include "adapters/nats/connection.hpp"
 #include "adapters/process/owned_fd.hpp"
 #include "adapters/process/process.hpp"
-#include "gateway/gateway.hpp"
-#include "queue-worker/queue_worker.hpp"
 #include "sluice/wire.hpp"
 #include "tests/support/loop_until.hpp"
 #include "tests/support/nats_server.hpp"
@@ -122,13 +120,4 @@ TEST(nats_stores, every_role_makes_as_many_copies_as_asked_for)
 
 }
 
-int main(int argc, char** argv)
-{
-    using namespace sluice;
-    if (argc > 1 && std::strcmp(argv[1], "gateway") == 0)
-        return test::run_role<gateway::options>(argc, argv, gateway::add_to, [](const auto& given) { return gateway::run(given); });
-    if (argc > 1 && std::strcmp(argv[1], "queue-worker") == 0)
-        return test::run_role<queue_worker::options>(argc, argv, queue_worker::add_to,
-                                                     [](const auto& given) { return queue_worker::run(given); });
-    return test::role_main(argc, argv);
-}
+int main(int argc, char** argv) { return sluice::test::role_main(argc, argv); }

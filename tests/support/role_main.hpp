@@ -1,5 +1,7 @@
 #pragma once
+#include "gateway/gateway.hpp"
 #include "provider/local/provider.hpp"
+#include "queue-worker/queue_worker.hpp"
 #include "watchdog/watchdog.hpp"
 
 #include <gtest/gtest.h>
@@ -13,7 +15,7 @@
 #include <unistd.h>
 #include <vector>
 
-// main() of a test whose provider starts its own program as `watchdog`, as the product does.
+// main() of a test that starts its own program as a role: as the product's provider starts `watchdog`.
 namespace sluice::test {
 
 template <class Options, class Run> int run_role(int argc, char** argv, void (*describe)(config::table&, Options&), Run run)
@@ -48,6 +50,11 @@ inline int role_main(int argc, char** argv)
     }
     if (argc > 1 && std::strcmp(argv[1], "provider") == 0)
         return run_role<provider::options>(argc, argv, provider::add_to, [](const auto& given) { return provider::run(given); });
+    if (argc > 1 && std::strcmp(argv[1], "gateway") == 0)
+        return run_role<gateway::options>(argc, argv, gateway::add_to, [](const auto& given) { return gateway::run(given); });
+    if (argc > 1 && std::strcmp(argv[1], "queue-worker") == 0)
+        return run_role<queue_worker::options>(argc, argv, queue_worker::add_to,
+                                               [](const auto& given) { return queue_worker::run(given); });
     testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
 }
