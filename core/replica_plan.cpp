@@ -117,7 +117,7 @@ parsed<function_spec> parse_runnable_deployment(std::string_view json, const dep
     if (!plan)
         return std::move(plan.error());
     if (plan->replicas > bounds.replicas_max)
-        return field_error{"labels.com.openfaas.scale.min", "is more than replicas_max, " + std::to_string(bounds.replicas_max)};
+        return field_error{"labels.com.openfaas.scale.min", "is more than function_replicas_max, " + std::to_string(bounds.replicas_max)};
     return spec;
 }
 

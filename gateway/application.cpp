@@ -95,7 +95,7 @@ application::application(loop& on, nats::stores opened, const options& with, std
       replicas_(on, client_options_of(answers_)),
       async_(known_, policy_, intake_, function_meters_, log),
       proxy_(known_, replicas_, function_meters_, proxy_bounds(with)),
-      functions_(on, known_, *stores_.functions, function_meters_),
+      functions_(on, known_, *stores_.functions, function_meters_, with.function_replicas_max),
       namespaces_(on, known_, *stores_.namespaces)
 {
     policy_.partitions = intake_.partitions();

@@ -2,7 +2,6 @@
 
 #include "adapters/asio/clock.hpp"
 #include "core/function_codec.hpp"
-#include "core/replica_plan.hpp"
 #include "gateway/rest.hpp"
 
 namespace sluice::gateway {
@@ -18,8 +17,8 @@ http_response of_operator(const function_name& name)
 
 }
 
-functions_api::functions_api(loop& on, core::directory& known, key_value& functions, function_meters& counted)
-    : known_(known), functions_(functions), counted_(counted), written_(on, mirror_deadline)
+functions_api::functions_api(loop& on, core::directory& known, key_value& functions, function_meters& counted, std::uint32_t replicas_max)
+    : known_(known), functions_(functions), counted_(counted), bounds_{replicas_max}, written_(on, mirror_deadline)
 {
     known_.on_function([this](const function_name& name) { written_.heard(name.key()); });
 }
@@ -58,7 +57,7 @@ void functions_api::create(const call& from)
 {
     if (!known_.current())
         return from.reply(not_known_yet());
-    auto spec = core::parse_runnable_deployment(from.request().body);
+    auto spec = core::parse_runnable_deployment(from.request().body, bounds_);
     if (!spec)
         return from.reply(invalid_answer("validation failed", spec.error()));
     if (!known_.space(spec->name.space))
@@ -75,7 +74,7 @@ void functions_api::create(const call& from)
 
 void functions_api::replace(const call& from)
 {
-    auto spec = core::parse_runnable_deployment(from.request().body);
+    auto spec = core::parse_runnable_deployment(from.request().body, bounds_);
     if (!spec)
         return from.reply(invalid_answer("validation failed", spec.error()));
     const auto key = spec->name.key();

@@ -1,5 +1,6 @@
 #pragma once
 #include "core/directory.hpp"
+#include "core/replica_plan.hpp"
 #include "gateway/call.hpp"
 #include "gateway/mirror_wait.hpp"
 #include "sluice/key_value.hpp"
@@ -11,7 +12,7 @@ namespace sluice::gateway {
 // cannot be changed here. Loop thread only; everything given to the constructor outlives it.
 class functions_api {
 public:
-    functions_api(loop& on, core::directory& known, key_value& functions, function_meters& counted);
+    functions_api(loop& on, core::directory& known, key_value& functions, function_meters& counted, std::uint32_t replicas_max);
 
     void list(const call& from);
     void show(const call& from);
@@ -27,6 +28,7 @@ private:
     core::directory& known_;
     key_value& functions_;
     function_meters& counted_;
+    core::deployment_bounds bounds_;
     mirror_wait written_;
 };
 

@@ -27,6 +27,7 @@ struct options {
     std::uint64_t answer_bytes_budget = 256ull * 1024 * 1024;   // all answers to synchronous calls that are held
     milliseconds upstream_timeout{60'000};                      // of a synchronous call, from its last byte to the whole answer
     std::uint32_t function_calls_max = 4096;                    // synchronous calls under way
+    std::uint32_t function_replicas_max = 256;                  // that a deployment may ask for
     milliseconds publish_deadline{5'000};                       // from acceptance to the log's answer
     milliseconds ready_deadline{5'000};                         // without an answer of JetStream: not ready
     std::uint32_t publishes_max = 8192;                         // asynchronous calls that wait for the log's answer

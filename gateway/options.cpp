@@ -28,6 +28,8 @@ void add_bounds(config::table& table, options& into)
     table.duration("upstream_timeout", "of a synchronous call, to the function's whole answer", into.upstream_timeout, milliseconds(1),
                    hours(24));
     table.number("function_calls_max", "synchronous calls under way; above it 503", into.function_calls_max, 1, 1'000'000);
+    table.number("function_replicas_max", "replicas that a deployment may ask for (label com.openfaas.scale.min); above it 400",
+                 into.function_replicas_max, 1, 100'000);
     // The log forgets an id after its duplicate window, 20 s: a call may not be published again after that.
     table.duration("publish_deadline", "until the log has answered for an asynchronous call; then 503", into.publish_deadline,
                    milliseconds(100), milliseconds(15'000));

@@ -69,6 +69,20 @@ TEST_F(gateway_api, bad_deployments_are_400_naming_the_field)
     EXPECT_EQ(ask("GET", "/system/functions").body, "[]");
 }
 
+TEST_F(gateway_api, a_deployment_may_ask_for_as_many_replicas_as_configured)
+{
+    options_.function_replicas_max = 3;
+    start();
+    const auto asking_for = [&](const std::string& count) {
+        return ask("POST", "/system/functions", "",
+                   R"({"service":"f","image":"i","envProcess":"cat","labels":{"com.openfaas.scale.min":")" + count + R"("}})");
+    };
+    const auto refused = asking_for("4");
+    EXPECT_EQ(refused.status, 400u);
+    EXPECT_THAT(refused.body, testing::HasSubstr("function_replicas_max, 3"));
+    EXPECT_EQ(asking_for("3").status, 202u);
+}
+
 TEST_F(gateway_api, a_static_endpoint_cannot_be_changed)
 {
     function_spec spec;

@@ -91,7 +91,7 @@ TEST(replica_plan, a_deployment_that_can_never_start_is_refused_before_it_is_sto
     EXPECT_EQ(wrong(R"(,"envProcess":"cat","secrets":["key"])"), "") << "only the provider knows its secrets";
     EXPECT_EQ(wrong(R"(,"envProcess":"cat","labels":{"com.openfaas.scale.min":"256"})"), "");
     EXPECT_EQ(wrong(R"(,"envProcess":"cat","labels":{"com.openfaas.scale.min":"99999999"})"),
-              "labels.com.openfaas.scale.min is more than replicas_max, 256");
+              "labels.com.openfaas.scale.min is more than function_replicas_max, 256");
     EXPECT_TRUE(wrong("").starts_with("envProcess must be set"));
     EXPECT_TRUE(wrong(R"(,"envProcess":"cat","envVars":{"mode":"inproc"})").starts_with("envVars mode"));
     EXPECT_TRUE(wrong(R"(,"envProcess":"cat","envVars":{"exec_timeout":"soon"})").starts_with("envVars exec_timeout"));
