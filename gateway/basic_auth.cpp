@@ -1,10 +1,10 @@
 #include "gateway/basic_auth.hpp"
 
+#include "adapters/process/files.hpp"
 #include "core/config.hpp"
 #include "sluice/http.hpp"
 
-#include <fstream>
-#include <iterator>
+#include <system_error>
 
 namespace sluice::gateway {
 
@@ -25,12 +25,18 @@ std::string base64(std::string_view bytes)
     return text;
 }
 
+std::string content_of(const char* key, const std::string& path)
+{
+    try {
+        return process::read_file(path);
+    } catch (const std::system_error& wrong) {
+        throw config::error(std::string(key) + ": " + wrong.what());
+    }
+}
+
 std::string read_secret(const char* key, const std::string& path)
 {
-    std::ifstream file(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (!file.is_open() || file.bad())
-        throw config::error(std::string(key) + ": " + path + " cannot be read");
+    const auto text = content_of(key, path);
     constexpr auto blank = " \t\r\n";
     const auto begin = text.find_first_not_of(blank);
     if (begin == text.npos)

@@ -2,6 +2,7 @@
 
 #include "adapters/asio/clock.hpp"
 #include "core/function_codec.hpp"
+#include "core/rfc3339.hpp"
 #include "gateway/rest.hpp"
 
 namespace sluice::gateway {
@@ -62,7 +63,7 @@ void functions_api::create(const call& from)
         return from.reply(invalid_answer("validation failed", spec.error()));
     if (!known_.space(spec->name.space))
         return from.reply(text_answer(400, "validation failed: field namespace: namespace " + spec->name.space + " does not exist"));
-    spec->created_at = rfc3339(clock_now().wall);
+    spec->created_at = core::rfc3339(clock_now().wall);
     const auto name = spec->name;
     auto seen = written_.expect(name.key());
     functions_.create(name.key(), core::encode(*spec), [this, from, name, seen](const key_value::result<std::uint64_t>& result) {
@@ -94,7 +95,7 @@ void functions_api::replace_stored(const call& from, function_spec spec, const k
         return from.reply(text_answer(409, "the stored function cannot be changed: version " + before.error().message));
     if (before && !before->static_url.empty())
         return from.reply(of_operator(spec.name));
-    spec.created_at = before ? before->created_at : rfc3339(clock_now().wall);
+    spec.created_at = before ? before->created_at : core::rfc3339(clock_now().wall);
     const auto name = spec.name;
     auto seen = written_.expect(name.key());
     functions_.update(name.key(), core::encode(spec), stored.revision,

@@ -1,7 +1,6 @@
 #include "gateway/rest.hpp"
 
 #include <algorithm>
-#include <ctime>
 
 namespace sluice::gateway {
 
@@ -56,15 +55,6 @@ std::string query_value(std::string_view query, std::string_view key)
         return value;
     }
     return {};
-}
-
-std::string rfc3339(unix_ms time)
-{
-    const auto seconds = static_cast<std::time_t>(time / 1000);
-    std::tm parts{};
-    ::gmtime_r(&seconds, &parts);
-    char text[32];
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
 }

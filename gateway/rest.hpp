@@ -28,7 +28,5 @@ void answer_change(const call& from, mirror_wait& written, const mirror_wait::ti
 
 // The first value of a query's key, percent-decoded; empty when absent.
 std::string query_value(std::string_view query, std::string_view key);
-// In UTC, with seconds.
-std::string rfc3339(unix_ms time);
 
 }

@@ -1,8 +1,9 @@
 #include "watchdog/output_log.hpp"
 
+#include "adapters/asio/clock.hpp"
+#include "core/rfc3339.hpp"
+
 #include <cerrno>
-#include <chrono>
-#include <ctime>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,14 +35,8 @@ output_log::output_log(int fd, std::uint64_t bytes_max, bool prefix) : fd_(fd), 
 
 void output_log::format(std::string& to, std::string_view source, std::string_view text) const
 {
-    if (prefix_) {
-        const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-        std::tm parts;
-        ::gmtime_r(&now, &parts);
-        char stamp[32];
-        const auto length = std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ ", &parts);
-        to.append(stamp, length).append(source).append(": ");
-    }
+    if (prefix_)
+        to.append(core::rfc3339(clock_now().wall)).append(" ").append(source).append(": ");
     to.append(text).push_back('\n');
 }
 

@@ -93,6 +93,17 @@ std::string read_file(const std::string& path)
     }
 }
 
+std::string read_file_if_any(const std::string& path)
+{
+    try {
+        return read_file(path);
+    } catch (const std::system_error& wrong) {
+        if (wrong.code() == std::errc::no_such_file_or_directory)
+            return {};
+        throw;
+    }
+}
+
 void check_readable(const std::string& path)
 {
     try {

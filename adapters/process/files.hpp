@@ -11,6 +11,8 @@ void write_file_durably(const std::string& path, const std::string& content);
 
 // The whole content. Throws std::system_error naming the path.
 std::string read_file(const std::string& path);
+// The same, and empty when there is no such file.
+std::string read_file_if_any(const std::string& path);
 // For an option that names a file: throws std::invalid_argument saying why it cannot be read, such as "cannot be read: No such file ...".
 void check_readable(const std::string& path);
 

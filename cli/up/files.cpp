@@ -4,8 +4,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
-#include <sys/random.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -15,18 +13,6 @@ namespace {
 
 [[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
 
-}
-
-std::string read_file(const std::string& path)
-{
-    if (!std::filesystem::exists(path))
-        return {};
-    std::ifstream in(path, std::ios::binary);
-    if (!in)
-        fail(path);
-    std::ostringstream content;
-    content << in.rdbuf();
-    return content.str();
 }
 
 void remove_file(const std::string& path)
@@ -60,19 +46,6 @@ void bound_log(const std::string& path, std::size_t bytes_max)
         return;
     std::filesystem::copy_file(path, path + ".1", std::filesystem::copy_options::overwrite_existing, error);
     std::filesystem::resize_file(path, 0, error); // the bound holds even when there was no room for the copy
-}
-
-std::string random_hex(std::size_t bytes)
-{
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string raw(bytes, '\0'), text;
-    if (::getrandom(raw.data(), raw.size(), 0) != static_cast<ssize_t>(raw.size()))
-        fail("getrandom");
-    for (const unsigned char byte : raw) {
-        text += digits[byte >> 4];
-        text += digits[byte & 15];
-    }
-    return text;
 }
 
 }

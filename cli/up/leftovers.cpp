@@ -1,5 +1,6 @@
 #include "cli/up/leftovers.hpp"
 
+#include "adapters/process/files.hpp"
 #include "adapters/process/process.hpp"
 #include "cli/up/files.hpp"
 
@@ -52,7 +53,7 @@ std::vector<leftover> find_leftovers(const std::string& run_folder)
         if (file.path().extension() != ".pid")
             continue;
         process::identity left;
-        std::istringstream(read_file(file.path())) >> left.pid >> left.start_ticks;
+        std::istringstream(process::read_file_if_any(file.path())) >> left.pid >> left.start_ticks;
         if (left.pid > 0 && process::alive(left))
             found.push_back({left, file.path().stem(), nullptr});
         else

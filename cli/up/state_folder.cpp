@@ -1,6 +1,7 @@
 #include "cli/up/state_folder.hpp"
 
 #include "adapters/process/files.hpp"
+#include "adapters/process/random.hpp"
 #include "cli/up/files.hpp"
 #include "core/config.hpp"
 
@@ -96,12 +97,12 @@ state_folder::~state_folder() { ::close(lock_); }
 state_folder::secret state_folder::keep_secret(const std::string& name, const std::string& first) const
 {
     const auto path = secret_file(name);
-    auto value = read_file(path);
+    auto value = process::read_file_if_any(path);
     while (!value.empty() && (value.back() == '\n' || value.back() == ' '))
         value.pop_back();
     if (!value.empty())
         return {value, false};
-    value = first.empty() ? random_hex(secret_bytes) : first;
+    value = first.empty() ? process::random_hex(secret_bytes) : first;
     process::write_file_durably(path, value + '\n');
     return {value, true};
 }

@@ -2,6 +2,7 @@
 
 #include "adapters/nats/connection.hpp"
 #include "adapters/process/ends_at_once.hpp"
+#include "adapters/process/files.hpp"
 #include "cli/up/command.hpp"
 #include "cli/up/files.hpp"
 #include "cli/up/leftovers.hpp"
@@ -24,7 +25,7 @@ constexpr std::chrono::milliseconds leftover_deadline{10'000};
 // "127.0.0.1:8080" of a listener at any address too: where we reach it ourselves.
 std::string gateway_url(const state_folder& state)
 {
-    auto address = read_file(state.ready_file("gateway"));
+    auto address = process::read_file_if_any(state.ready_file("gateway"));
     while (!address.empty() && address.back() == '\n')
         address.pop_back();
     for (const std::string any : {"0.0.0.0:", "[::]:"})

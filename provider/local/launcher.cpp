@@ -2,6 +2,7 @@
 
 #include "adapters/process/descendants.hpp"
 #include "adapters/process/process.hpp"
+#include "adapters/process/random.hpp"
 #include "core/invocation.hpp"
 #include "core/replica_setup.hpp"
 
@@ -13,7 +14,6 @@
 #include <netinet/in.h>
 #include <set>
 #include <stdexcept>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <system_error>
@@ -31,19 +31,6 @@ constexpr int listen_number = 3, setup_number = 4;         // in the watchdog
 constexpr int pipe_bytes_default = 64 * 1024;
 
 [[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::system_category(), what); }
-
-std::string random_hex(std::size_t bytes)
-{
-    constexpr char digits[] = "0123456789abcdef";
-    std::string raw(bytes, '\0'), text;
-    if (::getrandom(raw.data(), raw.size(), 0) != static_cast<ssize_t>(raw.size()))
-        fail("getrandom");
-    for (const char c : raw) {
-        text.push_back(digits[static_cast<unsigned char>(c) >> 4]);
-        text.push_back(digits[static_cast<unsigned char>(c) & 15]);
-    }
-    return text;
-}
 
 process::owned_fd listen_on_loopback(std::uint16_t& port)
 {
@@ -144,8 +131,8 @@ launched_replica launcher::launch(const function_name& function, const core::rep
     launched_replica made;
     auto& record = made.record;
     record.function = function;
-    record.replica = random_hex(6);
-    record.token = random_hex(32);
+    record.replica = process::random_hex(6);
+    record.token = process::random_hex(32);
     record.spec_hash = plan.spec_hash;
     record.max_inflight = plan.max_inflight;
     try {

@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <stdexcept>
 #include <sys/file.h>
 #include <system_error>
@@ -32,10 +30,7 @@ std::vector<core::replica_record> state_file::read() const
     std::error_code ignored;
     if (!std::filesystem::exists(path(), ignored))
         return {};
-    std::ifstream in(path(), std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    auto records = in ? core::decode_replica_records(text.str()) : std::nullopt;
+    auto records = core::decode_replica_records(process::read_file(path()));
     if (!records)
         throw std::runtime_error("state_folder: " + path() + " cannot be read: damaged, or of a newer release");
     return *std::move(records);

@@ -1,24 +1,10 @@
+#include "adapters/asio/clock.hpp"
 #include "core/function_codec.hpp"
+#include "core/rfc3339.hpp"
 #include "provider/local/functions.hpp"
-
-#include <chrono>
-#include <ctime>
 
 // Functions that an operator's configuration names: their processes are not ours, so only their spec and endpoint are kept right.
 namespace sluice::provider {
-
-namespace {
-
-std::string created_now()
-{
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    std::tm parts;
-    ::gmtime_r(&seconds, &parts);
-    char text[32];
-    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
-}
 
 const core::static_function* functions::find_static(const std::string& key) const
 {
@@ -37,7 +23,7 @@ void functions::write_static(const core::static_function& fixed, const function_
         spec.image = "static";
         spec.static_url = fixed.url;
         spec.static_max_inflight = fixed.replica.max_inflight;
-        spec.created_at = created_now();
+        spec.created_at = core::rfc3339(clock_now().wall);
         buckets_.functions.put(key, core::encode(spec), [this, key, here = here_](key_value::result<std::uint64_t> stored) {
             if (*here && !stored)
                 events_.error("static function not written key={} error=\"{}\"", key, stored.error().message());

@@ -41,7 +41,7 @@ TEST(state_folder, takes_no_folder_of_somebody_else)
     process::write_file_atomically(folder / "precious", "work");
     EXPECT_THROW(state_folder(folder.path()), config::error);
     EXPECT_THROW(state_folder(folder / "precious"), config::error);
-    EXPECT_EQ(read_file(folder / "precious"), "work");
+    EXPECT_EQ(process::read_file(folder / "precious"), "work");
 }
 
 TEST(state_folder, takes_one_that_was_copied_without_its_lock)

@@ -77,7 +77,7 @@ TEST_F(supervised, starts_each_when_the_one_before_is_ready_and_stops_in_reverse
     EXPECT_TRUE(all.find("c")->ready());
     EXPECT_TRUE(std::filesystem::exists(folder_ / "b.pid"));
     stop(all);
-    EXPECT_EQ(read_file(folder_ / "order"), "start a\nstart b\nstart c\nstop c\nstop b\nstop a\n");
+    EXPECT_EQ(process::read_file(folder_ / "order"), "start a\nstart b\nstart c\nstop c\nstop b\nstop a\n");
     EXPECT_FALSE(std::filesystem::exists(folder_ / "b.pid"));
     EXPECT_FALSE(std::filesystem::exists(folder_ / "b.ready"));
 }
@@ -184,11 +184,11 @@ TEST_F(supervised, a_log_beyond_its_bound_starts_anew_while_it_is_written)
     all.add(spec("a", R"(echo here > "$0.new"; mv "$0.new" "$0"; while :; do echo line; done)"));
     start(all);
     EXPECT_TRUE(test::loop_until(loop_, [&] { return std::filesystem::exists(folder_ / "a.log.1"); }));
-    const auto once = read_file(folder_ / "a.log.1").size();
+    const auto once = process::read_file(folder_ / "a.log.1").size();
     EXPECT_GT(once, 1000u);
     stop(all);
     // Cut, and appended to after that, not continued at the former end with a hole before it.
-    EXPECT_EQ(read_file(folder_ / "a.log").find('\0'), std::string::npos);
+    EXPECT_EQ(process::read_file(folder_ / "a.log").find('\0'), std::string::npos);
 }
 
 TEST_F(supervised, leftovers_are_ended_whether_they_listen_or_not)
@@ -269,7 +269,7 @@ TEST_F(supervised, asks_again_once_the_time_to_finish_is_over)
     }
     start(all);
     stop(all);
-    EXPECT_EQ(read_file(folder_ / "order"), "b\na\n");
+    EXPECT_EQ(process::read_file(folder_ / "order"), "b\na\n");
 }
 
 }
