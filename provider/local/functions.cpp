@@ -34,7 +34,7 @@ functions::functions(loop& on, const options& given, ports buckets, const state_
       buckets_(buckets),
       state_(state),
       events_(events),
-      launcher_(given, state),
+      launcher_(on, given, state),
       client_(on, {.connections_per_address_max = 4, .idle_per_address_max = 1}),
       publisher_(on, buckets.endpoints, events),
       replicas_gauge_(meters.make_gauge("sluice_provider_replicas", "Replicas whose process runs")),
@@ -378,7 +378,7 @@ void functions::finish_stop()
         stop_by_ = now() + publish_deadline;
         return;
     }
-    if (!dirty_.empty() || (!publisher_.idle() && now() < stop_by_))
+    if (!dirty_.empty() || ((!publisher_.idle() || !launcher_.idle()) && now() < stop_by_))
         return stop_timer_->after(stop_check, [this] { finish_stop(); });
     stop_timer_->cancel();
     publisher_.close();

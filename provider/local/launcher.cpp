@@ -63,7 +63,8 @@ std::string base_name(const core::replica_record& record) { return record.functi
 
 }
 
-launcher::launcher(const options& given, const state_file& state) : options_(given), state_(state), work_folder_(given.work_folder)
+launcher::launcher(loop& on, const options& given, const state_file& state)
+    : options_(given), state_(state), work_folder_(given.work_folder), removals_(on)
 {
     if (work_folder_.empty())
         work_folder_ = fs::temp_directory_path().string() + "/sluice-work-" + std::to_string(::geteuid()) + '-'
@@ -126,7 +127,7 @@ std::string launcher::end_reason(const core::replica_record& record) const
     return {text, static_cast<std::size_t>(length > 0 ? length : 0)};
 }
 
-launched_replica launcher::launch(const function_name& function, const core::replica_plan& plan) const
+launched_replica launcher::launch(const function_name& function, const core::replica_plan& plan)
 {
     launched_replica made;
     auto& record = made.record;
@@ -181,25 +182,28 @@ void launcher::release(launched_replica& replica) const
     replica.setup.reset();
 }
 
-void launcher::clean_up(const core::replica_record& record) const noexcept
+void launcher::clean_up(const core::replica_record& record) noexcept
 {
     process::end_processes_with(replica_variable, record.replica);
     std::error_code ignored;
     if (!record.folder.empty())
-        fs::remove_all(record.folder, ignored);
+        removals_.remove(record.folder);
     fs::remove(end_path(record), ignored);
     fs::rename(log_path(record), state_.log_folder() + '/' + record.function.key() + ".previous.log", ignored);
 }
 
-void launcher::remove_folders_but(const std::vector<core::replica_record>& of) const noexcept
+void launcher::remove_folders_but(const std::vector<core::replica_record>& of) noexcept
 {
     std::set<std::string> kept;
     for (const auto& record : of)
         kept.insert(record.folder);
+    std::vector<std::string> left;
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(work_folder_, ignored))
         if (!kept.contains(entry.path().string()))
-            fs::remove_all(entry.path(), ignored);
+            left.push_back(entry.path());
+    for (const auto& path : left) // renaming changes what is iterated over
+        removals_.remove(path);
 }
 
 }

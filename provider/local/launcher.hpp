@@ -2,6 +2,7 @@
 #include "adapters/process/owned_fd.hpp"
 #include "core/replica_plan.hpp"
 #include "core/replica_records.hpp"
+#include "provider/local/folder_removals.hpp"
 #include "provider/local/provider.hpp"
 #include "provider/local/state_file.hpp"
 
@@ -21,17 +22,18 @@ struct launched_replica {
 class launcher {
 public:
     // Makes the work folder; throws std::runtime_error when it belongs to somebody else.
-    launcher(const options& given, const state_file& state);
+    launcher(loop& on, const options& given, const state_file& state);
     ~launcher(); // the work folder goes too if nothing is left in it
 
-    launched_replica launch(const function_name& function, const core::replica_plan& plan) const; // throws std::system_error
-    void release(launched_replica& replica) const;                                                // throws std::system_error
+    launched_replica launch(const function_name& function, const core::replica_plan& plan); // throws std::system_error
+    void release(launched_replica& replica) const;                                          // throws std::system_error
     // Why its process ended, in its watchdog's words; empty: it could not say.
     std::string end_reason(const core::replica_record& record) const;
     // After the replica's process has ended: what its function left running ends, its folder goes, its log becomes the function's previous one.
-    void clean_up(const core::replica_record& record) const noexcept;
+    void clean_up(const core::replica_record& record) noexcept;
     // What a provider that died between the steps left behind.
-    void remove_folders_but(const std::vector<core::replica_record>& of) const noexcept;
+    void remove_folders_but(const std::vector<core::replica_record>& of) noexcept;
+    bool idle() const noexcept { return removals_.idle(); } // no folder is being removed
     std::string log_path(const core::replica_record& record) const;
 
 private:
@@ -43,6 +45,7 @@ private:
     const options& options_;
     const state_file& state_;
     std::string work_folder_;
+    folder_removals removals_;
 };
 
 }

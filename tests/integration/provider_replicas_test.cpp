@@ -273,7 +273,8 @@ TEST_F(provider_replicas, a_removed_function_ends_and_leaves_nothing)
     const auto record = records().front();
     remove("cat");
     ASSERT_TRUE(poll_until(loop_, [&] { return !runs(record) && !view_->of("cat") && records().empty(); }));
-    EXPECT_TRUE(std::filesystem::is_empty(given_.work_folder));
+    EXPECT_FALSE(std::filesystem::exists(record.folder));
+    EXPECT_TRUE(poll_until(loop_, [&] { return std::filesystem::is_empty(given_.work_folder); }));
 }
 
 TEST_F(provider_replicas, what_cannot_be_run_is_passed_over)
