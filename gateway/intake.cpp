@@ -38,22 +38,21 @@ std::optional<core::refusal> intake::refusal_for(std::uint32_t partition, std::u
     return std::nullopt;
 }
 
-void intake::append(core::accepted call, std::function<void(message_log::result<stored_at>)> done)
+void intake::append(const core::accepted& call, std::function<void(message_log::result<stored_at>)> done)
 {
     assert(!refusal_for(call.partition, call.message.payload.size()));
     const auto bytes = call.message.payload.size();
     const auto partition = call.partition;
     ++under_way_;
     bytes_under_way_ += bytes;
-    logs_[partition]->append(std::move(call.message),
-                             [this, bytes, partition, done = std::move(done)](message_log::result<stored_at> stored) {
-                                 --under_way_;
-                                 bytes_under_way_ -= bytes;
-                                 fills_[partition].bytes += bytes + message_overhead_bytes;
-                                 judge(partition);
-                                 note(stored);
-                                 done(std::move(stored));
-                             });
+    logs_[partition]->append(call.message, [this, bytes, partition, done = std::move(done)](message_log::result<stored_at> stored) {
+        --under_way_;
+        bytes_under_way_ -= bytes;
+        fills_[partition].bytes += bytes + message_overhead_bytes;
+        judge(partition);
+        note(stored);
+        done(std::move(stored));
+    });
 }
 
 void intake::close()

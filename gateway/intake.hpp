@@ -35,7 +35,7 @@ public:
     void on_known(std::function<void()> known) { on_known_ = std::move(known); }
     // Some log has answered within the time before now: each poll asks all of them, so that silence means a store that does not answer.
     bool answered_within(milliseconds time) const noexcept { return std::chrono::steady_clock::now() - answered_at_ <= time; }
-    void append(core::accepted call, std::function<void(message_log::result<stored_at>)> done);
+    void append(const core::accepted& call, std::function<void(message_log::result<stored_at>)> done);
     // Asks no more; destroys the ports, so that nothing calls back afterwards.
     void close();
 

@@ -35,22 +35,29 @@ public:
     byte_share& operator=(const byte_share&) = delete;
     ~byte_share() { reset(); }
 
-    // For what is still to come: false where the budget has no room, and nothing has changed. No budget: no bound.
-    [[nodiscard]] bool grow_to(const std::shared_ptr<byte_budget>& of, std::uint64_t bytes)
+    // Whether this part could grow to that many bytes now. No budget: no bound.
+    bool finds_room(const std::shared_ptr<byte_budget>& of, std::uint64_t bytes) const noexcept
     {
         if (!of || bytes <= std::max(bytes_, uncounted_bytes_max))
             return true;
-        const auto more = bytes - bytes_;
-        if (of->held_ > of->bytes_max_ || more > of->bytes_max_ - of->held_)
+        return of->held_ <= of->bytes_max_ && bytes - bytes_ <= of->bytes_max_ - of->held_;
+    }
+    // False where the budget has no room, and nothing has changed.
+    [[nodiscard]] bool grow_to(const std::shared_ptr<byte_budget>& of, std::uint64_t bytes)
+    {
+        if (!finds_room(of, bytes))
             return false;
-        hold(of, bytes);
+        take(of, bytes);
         return true;
     }
     // For what is there already, with or without room: the next one finds less.
     void take(const std::shared_ptr<byte_budget>& of, std::uint64_t bytes)
     {
-        if (of && bytes > std::max(bytes_, uncounted_bytes_max))
-            hold(of, bytes);
+        if (!of || bytes <= std::max(bytes_, uncounted_bytes_max))
+            return;
+        of->held_ += bytes - bytes_;
+        bytes_ = bytes;
+        of_ = of;
     }
     void reset() noexcept
     {
@@ -61,13 +68,6 @@ public:
     }
 
 private:
-    void hold(const std::shared_ptr<byte_budget>& of, std::uint64_t bytes)
-    {
-        of->held_ += bytes - bytes_;
-        bytes_ = bytes;
-        of_ = of;
-    }
-
     std::shared_ptr<byte_budget> of_;
     std::uint64_t bytes_ = 0;
 };

@@ -180,7 +180,15 @@ void connection::begin()
     deadline_ = server_->after(server_->options_.header_deadline);
 }
 
-bool connection::charge() { return call_->share.grow_to(server_->bodies_, call_->reader.body_memory()); }
+// What is announced must find room before it is asked for; what counts is what has come.
+bool connection::charge()
+{
+    const auto& reader = call_->reader;
+    auto& share = call_->share;
+    if (!reader.body_begun() && !share.finds_room(server_->bodies_, reader.body_declared()))
+        return false;
+    return share.grow_to(server_->bodies_, reader.body_memory());
+}
 
 void connection::accept_head()
 {

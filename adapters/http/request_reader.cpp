@@ -8,6 +8,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <optional>
@@ -354,9 +355,7 @@ std::size_t request_reader::feed_body(std::string_view bytes)
     auto& message = *parser_->now;
     if (bytes.empty())
         return 0;
-    // Whole at once: growing would copy, and end at up to twice the size. Pages that nothing was written to cost nothing.
-    if (body_.capacity() < declared_)
-        body_.reserve(static_cast<std::size_t>(declared_));
+    reserve_body(bytes.size());
     error_code error;
     const auto used = message.put(asio::const_buffer(bytes.data(), bytes.size()), error);
     if (message.is_done()) {
@@ -370,6 +369,19 @@ std::size_t request_reader::feed_body(std::string_view bytes)
         refuse(400, "body: a chunk header or trailer of more than " + std::to_string(header_bytes_max_) + " bytes (header_bytes_max)");
     }
     return used;
+}
+
+// Room as it is needed: a length that was only declared costs its sender nothing, so that it may cost us nothing either. Never above that
+// length, where the string by itself would end at up to twice as much.
+void request_reader::reserve_body(std::size_t more)
+{
+    const auto needed = static_cast<std::size_t>(std::min<std::uint64_t>(body_.size() + more, declared_));
+    if (needed <= body_.capacity())
+        return;
+    std::string larger;
+    larger.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(declared_, std::max(needed, 2 * body_.capacity()))));
+    larger.append(body_);
+    body_.swap(larger);
 }
 
 std::string request_reader::take_body()

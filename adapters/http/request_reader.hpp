@@ -1,7 +1,6 @@
 #pragma once
 #include "sluice/http.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -44,8 +43,9 @@ public:
     std::string take_body();
     // Gives back the body's memory, unless it is little.
     void drop_body();
-    // Bytes that the body takes, or will have taken once it is here.
-    std::uint64_t body_memory() const noexcept { return std::max<std::uint64_t>(declared_, body_.capacity()); }
+    // Bytes that the body takes now; it grows in steps as it comes, so that they are at most about twice what has come.
+    std::uint64_t body_memory() const noexcept { return body_.capacity(); }
+    std::uint64_t body_declared() const noexcept { return declared_; } // Content-Length of an accepted body, 0: not known
     bool body_begun() const noexcept { return !body_.empty(); }
     bool keep_alive() const noexcept { return keep_alive_; }
     bool http11() const noexcept { return version_ == 11; }
@@ -58,6 +58,7 @@ private:
     std::size_t feed_head(std::string_view bytes);
     std::size_t feed_body(std::string_view bytes);
     void append_to_head(std::string_view bytes);
+    void reserve_body(std::size_t more);
     bool skip_empty_line();
     void parse_head();
     void finish_head();

@@ -31,13 +31,13 @@ bool valid(const headers& fields)
 
 }
 
-message_log::result<stored_at> stream::append(append_request request)
+message_log::result<stored_at> stream::append(const append_request& request)
 {
     if (!valid(request.fields))
         return make_error_code(boost::system::errc::invalid_argument);
     if (*down)
         return log_errc::unavailable;
-    log_message message{last_sequence + 1, std::move(request.fields), std::move(request.payload)};
+    log_message message{last_sequence + 1, request.fields, request.payload};
     const auto size = size_of(message);
     if (size > payload_bytes_max)
         return log_errc::too_large;
@@ -51,7 +51,7 @@ message_log::result<stored_at> stream::append(append_request request)
     if (!request.id.empty()) {
         message.fields.push_back({"Nats-Msg-Id", request.id});
         sequences_by_id[request.id] = message.sequence;
-        ids.emplace_back(std::chrono::steady_clock::now(), std::move(request.id));
+        ids.emplace_back(std::chrono::steady_clock::now(), request.id);
     }
     bytes += size;
     last_sequence = message.sequence;
@@ -142,9 +142,9 @@ class log_port final : public message_log {
 public:
     explicit log_port(std::shared_ptr<stream> on) : stream_(std::move(on)) {}
 
-    void append(append_request request, std::function<void(result<stored_at>)> done) override
+    void append(const append_request& request, std::function<void(result<stored_at>)> done) override
     {
-        answer(stream_->append(std::move(request)), std::move(done));
+        answer(stream_->append(request), std::move(done));
     }
     void info(std::function<void(result<log_info>)> done) override
     {

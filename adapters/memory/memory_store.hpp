@@ -37,7 +37,7 @@ struct stream {
     std::deque<std::pair<std::chrono::steady_clock::time_point, std::string>> ids; // oldest first
     std::vector<std::weak_ptr<reading>> readers;
 
-    message_log::result<stored_at> append(append_request request);
+    message_log::result<stored_at> append(const append_request& request);
     message_log::result<log_message> get(std::uint64_t sequence) const;
     log_info info() const;
     void purge_below(std::uint64_t sequence);

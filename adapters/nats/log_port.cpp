@@ -75,7 +75,7 @@ log_port::log_port(std::shared_ptr<session> on, std::string stream, std::string 
 
 log_port::~log_port() { appends_->close(); }
 
-void log_port::append(append_request request, std::function<void(result<stored_at>)> done)
+void log_port::append(const append_request& request, std::function<void(result<stored_at>)> done)
 {
     if (!valid_fields(request.fields)) {
         session_->post([weak = std::weak_ptr(alive_), done = std::move(done)] {
@@ -84,11 +84,12 @@ void log_port::append(append_request request, std::function<void(result<stored_a
         });
         return;
     }
+    auto fields = request.fields;
     if (!request.id.empty())
-        request.fields.push_back({std::string(id_field), std::move(request.id)});
+        fields.push_back({std::string(id_field), request.id});
     if (request.expected_last_sequence)
-        request.fields.push_back({"Nats-Expected-Last-Sequence", std::to_string(*request.expected_last_sequence)});
-    appends_->send(subject_, request.fields, request.payload, request.deadline, std::move(done));
+        fields.push_back({"Nats-Expected-Last-Sequence", std::to_string(*request.expected_last_sequence)});
+    appends_->send(subject_, fields, request.payload, request.deadline, std::move(done));
 }
 
 void log_port::info(std::function<void(result<log_info>)> done)

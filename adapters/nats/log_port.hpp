@@ -13,7 +13,7 @@ public:
     log_port(std::shared_ptr<session> on, std::string stream, std::string subject);
     ~log_port() override;
 
-    void append(append_request request, std::function<void(result<stored_at>)> done) override;
+    void append(const append_request& request, std::function<void(result<stored_at>)> done) override;
     void info(std::function<void(result<log_info>)> done) override;
     void get(std::uint64_t sequence, std::function<void(result<log_message>)> done) override;
     void purge_below(std::uint64_t sequence, std::function<void(result<void>)> done) override;

@@ -70,8 +70,8 @@ public:
     };
 
     virtual ~message_log() = default;
-    // Appends are sent in the order of the calls and may be many in flight.
-    virtual void append(append_request request, std::function<void(result<stored_at>)> done) = 0;
+    // Appends are sent in the order of the calls and may be many in flight. What is needed of the request is taken before this returns.
+    virtual void append(const append_request& request, std::function<void(result<stored_at>)> done) = 0;
     virtual void info(std::function<void(result<log_info>)> done) = 0;
     // Asks the leader, so not_found is the truth.
     virtual void get(std::uint64_t sequence, std::function<void(result<log_message>)> done) = 0;

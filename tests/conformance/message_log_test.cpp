@@ -46,9 +46,9 @@ protected:
         made.expected_last_sequence = last;
         return made;
     }
-    stored append(append_request what)
+    stored append(const append_request& what)
     {
-        return *wait_for<stored>(on_, [&](auto done) { log_->append(std::move(what), done); });
+        return *wait_for<stored>(on_, [&](auto done) { log_->append(what, done); });
     }
     void append_many(std::size_t count, const std::string& prefix = "m")
     {

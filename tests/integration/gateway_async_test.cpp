@@ -15,15 +15,15 @@ public:
     unsure_log(std::unique_ptr<message_log> real, std::vector<std::optional<log_errc>>& script, std::vector<std::string>& ids, loop& on)
         : real_(std::move(real)), script_(script), ids_(ids), loop_(on)
     {}
-    void append(append_request request, std::function<void(result<stored_at>)> done) override
+    void append(const append_request& request, std::function<void(result<stored_at>)> done) override
     {
         ids_.push_back(request.id);
         if (script_.empty())
-            return real_->append(std::move(request), std::move(done));
+            return real_->append(request, std::move(done));
         const auto failure = script_.front();
         script_.erase(script_.begin());
         if (failure == log_errc::unknown) // stored, but nobody hears of it
-            return real_->append(std::move(request), [done = std::move(done)](auto) { done(make_error_code(log_errc::unknown)); });
+            return real_->append(request, [done = std::move(done)](auto) { done(make_error_code(log_errc::unknown)); });
         loop_.post([failure, done = std::move(done)] { done(make_error_code(*failure)); });
     }
     void info(std::function<void(result<log_info>)> done) override { real_->info(std::move(done)); }

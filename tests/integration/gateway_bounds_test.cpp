@@ -21,9 +21,9 @@ public:
     slow_log(std::unique_ptr<message_log> real, std::size_t number, std::vector<asked>& appends)
         : real_(std::move(real)), number_(number), appends_(appends)
     {}
-    void append(append_request request, std::function<void(result<stored_at>)> done) override
+    void append(const append_request& request, std::function<void(result<stored_at>)> done) override
     {
-        appends_.push_back({number_, std::move(request), std::move(done)});
+        appends_.push_back({number_, request, std::move(done)});
     }
     void info(std::function<void(result<log_info>)> done) override { real_->info(std::move(done)); }
     void get(std::uint64_t sequence, std::function<void(result<log_message>)> done) override { real_->get(sequence, std::move(done)); }

@@ -16,6 +16,14 @@ protected:
     void start(http::server_options with) { server_.emplace(loop_, with, service_); }
     std::unique_ptr<test::raw_socket> connect() { return test::raw_socket::connect(loop_, server_->port()); }
     bool until(const std::function<bool()>& holds) { return test::loop_until(loop_, holds); }
+    void send_whole(test::raw_socket& client, const std::string& bytes)
+    {
+        std::size_t sent = 0;
+        ASSERT_TRUE(until([&] {
+            sent += client.send(std::string_view(bytes).substr(sent));
+            return sent == bytes.size();
+        }));
+    }
 
     // Sends one byte after the other, for ever: each read is quick, the whole is not.
     void trickle(test::raw_socket& client, timer& pace, char byte)
@@ -157,8 +165,8 @@ TEST_F(http_limits, bodies_that_are_held_back_share_one_budget)
     start({.body_bytes_budget = 1'000'000});
     auto first = connect();
     auto second = connect();
-    first->send(part_of(400'000, 20'000));
-    second->send(part_of(400'000, 20'000));
+    send_whole(*first, part_of(400'000, 399'000));
+    send_whole(*second, part_of(400'000, 399'000));
     auto third = connect();
     const auto refused = [&](test::raw_socket& client) {
         return until([&] { return client.received.find("body_bytes_budget") != std::string::npos; });
@@ -184,13 +192,27 @@ TEST_F(http_limits, bodies_that_are_held_back_share_one_budget)
     first->close();
     ASSERT_TRUE(until([&] { return server_->connections() <= 4; }));
     auto fourth = connect();
-    const auto whole = part_of(300'000, 300'000);
-    std::size_t sent = 0;
-    ASSERT_TRUE(until([&] {
-        sent += fourth->send(std::string_view(whole).substr(sent));
-        return !fourth->received.empty();
-    }));
+    send_whole(*fourth, part_of(300'000, 300'000));
+    ASSERT_TRUE(until([&] { return !fourth->received.empty(); }));
     EXPECT_TRUE(fourth->received.starts_with("HTTP/1.1 200 ")) << "what was held is given back: " << fourth->received.substr(0, 200);
+}
+
+TEST_F(http_limits, a_length_that_is_only_declared_holds_nothing)
+{
+    service_.body_bytes_max = 900'000;
+    start({.body_bytes_budget = 1'000'000});
+    std::vector<std::unique_ptr<test::raw_socket>> silent;
+    for (int i = 0; i < 10; ++i) {
+        silent.push_back(connect());
+        silent.back()->send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 900000\r\n\r\n");
+    }
+    ASSERT_TRUE(until([&] {
+        return std::all_of(silent.begin(), silent.end(), [](const auto& one) { return one->received.starts_with("HTTP/1.1 100 "); });
+    })) << "their lengths are known to the server";
+    auto client = connect();
+    send_whole(*client, part_of(900'000, 900'000));
+    ASSERT_TRUE(until([&] { return !client->received.empty(); }));
+    EXPECT_TRUE(client->received.starts_with("HTTP/1.1 200 ")) << client->received.substr(0, 200);
 }
 
 TEST_F(http_limits, a_body_that_the_service_holds_counts_until_its_call_ends)
