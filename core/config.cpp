@@ -62,7 +62,7 @@ std::string key_of_flag(std::string_view flag)
 
 }
 
-void table::text(std::string key, std::string help, std::string& member, value_check check)
+void table::text(std::string key, std::string help, std::string& member, value_check check, value_mask mask)
 {
     assert(!find(key));
     auto set = [&member, check = std::move(check)](std::string_view given) {
@@ -71,7 +71,7 @@ void table::text(std::string key, std::string help, std::string& member, value_c
             check(std::string(given));
         member = given;
     };
-    entries_.push_back({key, std::move(help), "text", "", member, false, false, set, [&member] { return member; }});
+    entries_.push_back({key, std::move(help), "text", "", member, false, false, set, [&member] { return member; }, std::move(mask)});
 }
 
 void table::flag(std::string key, std::string help, bool& member)
@@ -219,7 +219,8 @@ template <class Entry> void apply(const Entry& entry, std::string_view value, co
     try {
         entry.set(value);
     } catch (const std::invalid_argument& wrong) {
-        throw error(source + ": " + quoted(value) + ' ' + wrong.what());
+        const std::string given(value);
+        throw error(source + ": " + quoted(entry.mask ? entry.mask(given) : given) + ' ' + wrong.what());
     }
 }
 

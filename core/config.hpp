@@ -30,6 +30,8 @@ std::uint64_t parse_bytes(std::string_view text); // throws std::invalid_argumen
 
 // Looks at a value beyond its kind; throws std::invalid_argument that continues 'the value "x" ...': "is not HOST:PORT".
 using value_check = std::function<void(const std::string&)>;
+// What messages and --print-config show of a value that may hold a secret.
+using value_mask = std::function<std::string(const std::string&)>;
 
 // A list as one value: items are separated by ";"; a ";" or a backslash that belongs to an item is written with a backslash before it.
 std::string join_list(const std::vector<std::string>& items);
@@ -38,7 +40,7 @@ class table {
 public:
     // Each registers a key on a member whose present value is the default. The member outlives the table. A check is not asked about an
     // empty text, which stands for "not given".
-    void text(std::string key, std::string help, std::string& member, value_check check = {});
+    void text(std::string key, std::string help, std::string& member, value_check check = {}, value_mask mask = {});
     void flag(std::string key, std::string help, bool& member);
     void number(std::string key, std::string help, std::uint64_t& member, std::uint64_t min, std::uint64_t max);
     void number(std::string key, std::string help, std::uint32_t& member, std::uint32_t min, std::uint32_t max);
@@ -70,7 +72,7 @@ public:
     static wish wants(const std::vector<std::string>& arguments);
 
     std::string help() const;     // for a terminal
-    std::string print() const;    // key = value lines: a valid file again
+    std::string print() const;    // key = value lines: a valid file again, but for what a value_mask hides
     std::string markdown() const; // rows of docs/configuration.md: key, flag, variable, default, bounds, meaning
 
 private:
@@ -79,6 +81,7 @@ private:
         bool is_flag = false, is_list = false;
         std::function<void(std::string_view)> set; // throws std::invalid_argument with what is allowed
         std::function<std::string()> show;
+        value_mask mask = {}; // may be empty
     };
     entry* find(std::string_view key);
     std::vector<std::string> read_arguments(const std::vector<std::string>& arguments);

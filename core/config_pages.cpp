@@ -25,7 +25,7 @@ std::string table::print() const
 {
     std::string text;
     for (const auto& known : entries_) {
-        const auto value = known.show();
+        const auto value = known.mask ? known.mask(known.show()) : known.show();
         const bool plain_value = trimmed(value) == value && unquoted(value) == value;
         text += known.key + " = " + (plain_value ? value : quoted(value)) + '\n';
     }

@@ -5,6 +5,7 @@
 #include "core/replica_plan.hpp"
 #include "core/url_guard.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <charconv>
 #include <stdexcept>
@@ -83,6 +84,18 @@ void check_nats_urls(const std::string& comma_list)
             throw std::invalid_argument("is not nats://HOST:PORT or tls://HOST:PORT, or a comma list of them");
         from = to + 1;
     }
+}
+
+std::string without_userinfo(const std::string& comma_list)
+{
+    std::string shown;
+    std::string_view rest = comma_list;
+    for (auto at = rest.find('@'); at != rest.npos; at = rest.find('@')) {
+        const auto scheme = rest.substr(0, at).rfind("://");
+        shown.append(rest.substr(0, scheme == rest.npos ? 0 : scheme + 3)).append("***@");
+        rest.remove_prefix(at + 1);
+    }
+    return shown.append(rest);
 }
 
 }

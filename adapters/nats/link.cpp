@@ -1,6 +1,7 @@
 #include "adapters/nats/link.hpp"
 
 #include "adapters/nats/server_greeting.hpp"
+#include "core/option_checks.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -72,7 +73,8 @@ void set_servers(natsOptions* into, const connection_options& options, const std
     std::vector<const char*> names;
     for (const auto& server : servers)
         names.push_back(server.c_str());
-    check(natsOptions_SetServers(into, names.data(), static_cast<int>(names.size())), "nats url '" + options.url + "'");
+    check(natsOptions_SetServers(into, names.data(), static_cast<int>(names.size())),
+          "nats url '" + core::without_userinfo(options.url) + "'");
 }
 
 void set_security(natsOptions* into, const connection_options& options)
@@ -123,7 +125,7 @@ link::link(boost::asio::io_context& io, const connection_options& options, const
     auto hold = std::make_unique<socket_watch::hold>(watch_);
     check(socket_watch::install(nats_options.get(), hold.get()), "nats event loop");
     natsConnection* raw = nullptr;
-    check(natsConnection_Connect(&raw, nats_options.get()), "connecting to " + options.url);
+    check(natsConnection_Connect(&raw, nats_options.get()), "connecting to " + core::without_userinfo(options.url));
     hold.release(); // the library's now, until it detaches
     connection_.reset(raw);
     char url[512];

@@ -2,6 +2,7 @@
 #include "adapters/log/log.hpp"
 #include "adapters/nats/config.hpp"
 #include "adapters/process/ends_at_once.hpp"
+#include "core/option_checks.hpp"
 
 #include <csignal>
 #include <initializer_list>
@@ -25,7 +26,10 @@ template <class Role, class Options> int run_role(const std::string& name, const
     std::optional<process::ends_at_once> connecting(std::in_place, std::initializer_list<int>{SIGTERM, SIGINT});
     connection store(on, to_options(with.nats, "sluice-" + name));
     connecting.reset();
-    Role role(on, store, with, *log);
+    // The role talks through the connection alone: what it says of its configuration shows no password.
+    auto shown = with;
+    shown.nats.url = core::without_userinfo(with.nats.url);
+    Role role(on, store, shown, *log);
     running = &role;
     role.on_closed([&] {
         signals.cancel();

@@ -5,12 +5,29 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <stdexcept>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
 namespace sluice::process {
 
 namespace {
+
+constexpr std::size_t read_bytes_max = 16 * 1024 * 1024;
+
+[[noreturn]] void fail_to_read(const std::string& path) { throw std::system_error(errno, std::generic_category(), "cannot read " + path); }
+
+bool is_regular(const std::string& path)
+{
+    struct stat found {};
+    if (::stat(path.c_str(), &found) != 0)
+        fail_to_read(path);
+    if (S_ISDIR(found.st_mode)) {
+        errno = EISDIR;
+        fail_to_read(path);
+    }
+    return S_ISREG(found.st_mode);
+}
 
 [[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), "cannot write " + path); }
 
@@ -23,10 +40,6 @@ void write_all(int fd, const std::string& content, const std::string& path)
         at += wrote > 0 ? static_cast<std::size_t>(wrote) : 0;
     }
 }
-
-}
-
-namespace {
 
 void sync(int fd, const std::string& path)
 {
@@ -86,10 +99,14 @@ std::string read_file(const std::string& path)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            throw std::system_error(errno, std::generic_category(), "cannot read " + path);
+            fail_to_read(path);
         if (got == 0)
             return content;
         content.append(part, static_cast<std::size_t>(got));
+        if (content.size() > read_bytes_max) {
+            errno = EFBIG;
+            fail_to_read(path);
+        }
     }
 }
 
@@ -104,10 +121,18 @@ std::string read_file_if_any(const std::string& path)
     }
 }
 
+std::optional<std::string> look_into_file(const std::string& path)
+{
+    if (!is_regular(path))
+        return std::nullopt;
+    return read_file(path);
+}
+
 void check_readable(const std::string& path)
 {
     try {
-        read_file(path);
+        if (is_regular(path) && !owned_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)))
+            fail_to_read(path);
     } catch (const std::system_error& wrong) {
         throw std::invalid_argument("cannot be read: " + wrong.code().message());
     }

@@ -5,12 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <sys/stat.h>
 #include <system_error>
 #include <thread>
+#include <unistd.h>
 
 using namespace sluice::process;
 using testing::HasSubstr;
@@ -86,6 +89,25 @@ TEST_F(files, that_cannot_be_written_are_named_and_leave_nothing)
             EXPECT_THAT(error.what(), HasSubstr(path));
         }
     EXPECT_EQ(entries(folder_.path()), 1u);
+}
+
+TEST_F(files, that_are_pipes_are_read_once_and_by_nobody_before)
+{
+    const auto pipe = folder_ / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    const int both = ::open(pipe.c_str(), O_RDWR | O_CLOEXEC);
+    ASSERT_EQ(::write(both, "secret", 6), 6);
+    EXPECT_NO_THROW(check_readable(pipe));
+    EXPECT_EQ(look_into_file(pipe), std::nullopt);
+    char bytes[8];
+    EXPECT_EQ(::read(both, bytes, sizeof bytes), 6) << "still there";
+    ::close(both);
+    write_file_atomically(folder_ / "file", "x");
+    EXPECT_EQ(look_into_file(folder_ / "file"), "x");
+    EXPECT_NO_THROW(check_readable(folder_ / "file"));
+    EXPECT_THROW(check_readable(folder_.path()), std::invalid_argument);
+    EXPECT_THROW(check_readable(folder_ / "none"), std::invalid_argument);
+    EXPECT_THROW(read_file("/dev/zero"), std::system_error) << "what never ends";
 }
 
 TEST_F(files, of_a_ready_role_say_where_it_listens)

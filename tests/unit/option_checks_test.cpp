@@ -18,6 +18,16 @@ TEST(option_checks, take_what_a_role_can_use)
         EXPECT_NO_THROW(check_nats_urls(good)) << good;
 }
 
+TEST(option_checks, show_nats_urls_without_passwords)
+{
+    EXPECT_EQ(without_userinfo("nats://h:4222"), "nats://h:4222");
+    EXPECT_EQ(without_userinfo("nats://u:p@h:4222,tls://t@[::1]:1/"), "nats://***@h:4222,tls://***@[::1]:1/");
+    EXPECT_EQ(without_userinfo("u:p@h"), "***@h");
+    EXPECT_EQ(without_userinfo("nats://u:p,@q@h"), "nats://***@***@h");
+    EXPECT_EQ(without_userinfo(""), "");
+    EXPECT_NO_THROW(check_nats_urls(without_userinfo("nats://u:p@h:4222"))) << "a file with it can be read";
+}
+
 TEST(option_checks, refuse_the_rest)
 {
     for (const char* bad : {"8080", "localhost:8080", ":1", "::1:1", "127.0.0.1:65536", "127.0.0.1:"})
