@@ -11,16 +11,6 @@ namespace {
 
 constexpr milliseconds drain_poll_interval{20};
 
-// A body that is within its own bound must find room in an empty budget.
-void check_budgets(const options& with)
-{
-    const auto largest = std::max({with.body_bytes_max, with.function_body_bytes_max, with.api_body_bytes_max});
-    if (with.body_bytes_budget < largest)
-        throw config::error("body_bytes_budget: smaller than the largest body, " + std::to_string(largest) + " bytes");
-    if (with.answer_bytes_budget < with.function_answer_bytes_max)
-        throw config::error("answer_bytes_budget: smaller than function_answer_bytes_max");
-}
-
 nats::stores_wanted stores_of(const options& with)
 {
     nats::stores_wanted wanted;
@@ -56,9 +46,7 @@ frontend::frontend(loop& on, nats::connection& store, const options& with, logge
       log_(log),
       drain_poll_(on),
       self_(std::make_shared<frontend*>(this))
-{
-    check_budgets(with);
-}
+{}
 
 frontend::~frontend() { *self_ = nullptr; }
 

@@ -5,12 +5,22 @@
 #include "core/layout.hpp"
 #include "core/option_checks.hpp"
 
+#include <algorithm>
+#include <stdexcept>
+
 namespace sluice::gateway {
 
 namespace {
 
 using std::chrono::hours;
 constexpr std::uint64_t mib = 1024 * 1024;
+
+void check_secret_file(const std::string& path)
+{
+    process::check_readable(path);
+    if (const auto content = process::look_into_file(path); content && content->find_first_not_of(" \t\r\n") == content->npos)
+        throw std::invalid_argument("names a file that is empty");
+}
 
 void add_bounds(config::table& table, options& into)
 {
@@ -52,6 +62,12 @@ void check(const options& given)
     nats::check(given.nats);
     if (given.basic_auth_user_file.empty() != given.basic_auth_password_file.empty())
         throw config::error("basic_auth_user_file and basic_auth_password_file: one was given without the other");
+    // A body that is within its own bound must find room in an empty budget.
+    const auto largest = std::max({given.body_bytes_max, given.function_body_bytes_max, given.api_body_bytes_max});
+    if (given.body_bytes_budget < largest)
+        throw config::error("body_bytes_budget: smaller than the largest body, " + std::to_string(largest) + " bytes");
+    if (given.answer_bytes_budget < given.function_answer_bytes_max)
+        throw config::error("answer_bytes_budget: smaller than function_answer_bytes_max");
 }
 
 void add_to(config::table& table, options& into)
@@ -68,8 +84,8 @@ void add_to(config::table& table, options& into)
     table.list("callback_allow", "addresses, CIDRs or host names, with or without port, that callbacks may go to besides public addresses",
                into.callback_allow, core::check_callback_allow);
     table.text("basic_auth_user_file", "file with the user of /system/*; empty: no authentication", into.basic_auth_user_file,
-               process::check_readable);
-    table.text("basic_auth_password_file", "file with the password of /system/*", into.basic_auth_password_file, process::check_readable);
+               check_secret_file);
+    table.text("basic_auth_password_file", "file with the password of /system/*", into.basic_auth_password_file, check_secret_file);
     table.duration("drain_deadline", "requests under way get that long to finish at shutdown", into.drain_deadline, milliseconds(0),
                    hours(1));
 }

@@ -13,7 +13,7 @@ namespace sluice::process {
 
 namespace {
 
-constexpr std::size_t read_bytes_max = 16 * 1024 * 1024;
+constexpr std::size_t read_bytes_max = 64 * 1024 * 1024;
 
 [[noreturn]] void fail_to_read(const std::string& path) { throw std::system_error(errno, std::generic_category(), "cannot read " + path); }
 

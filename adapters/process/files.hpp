@@ -10,7 +10,7 @@ void write_file_atomically(const std::string& path, const std::string& content);
 // The same, and it is on the disk, name included, when this returns: after a power cut the file is old or new, not empty.
 void write_file_durably(const std::string& path, const std::string& content);
 
-// The whole content. Throws std::system_error naming the path, also when it is larger than a file of ours may be (16 MiB).
+// The whole content. Throws std::system_error naming the path, also when it is larger than a file of ours may be (64 MiB).
 std::string read_file(const std::string& path);
 // The same, and empty when there is no such file.
 std::string read_file_if_any(const std::string& path);
