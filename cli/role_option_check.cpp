@@ -6,6 +6,8 @@
 #include "queue-worker/queue_worker.hpp"
 
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 namespace sluice::cli {
 
@@ -19,6 +21,36 @@ template <class Options> void read_alone(void (*describe)(config::table&, Option
     table.read({{flag}, {}, {}, {}});
 }
 
+template <class Options>
+void check_together(const up::options& all, const std::string& role, void (*describe)(config::table&, Options&),
+                    void (*check)(const Options&), Options given)
+{
+    // Our own nats-server's access is made later, and is right.
+    given.nats = all.nats.url.empty() ? nats::config{.user = "made", .password_file = "made"} : all.nats;
+    std::vector<std::string> flags;
+    for (const auto& entry : all.role_option)
+        if (auto option = up::parse_role_option(entry); option.role == role)
+            flags.push_back(std::move(option.flag));
+    config::table table;
+    describe(table, given);
+    try {
+        table.read({flags, {}, {}, {}});
+        check(given);
+    } catch (const config::error& wrong) {
+        throw config::error("role_option: is refused by the " + role + ": " + wrong.what());
+    }
+}
+
+}
+
+void check_role_options(const up::options& given)
+{
+    gateway::options at_gateway;
+    at_gateway.body_bytes_max = given.body_bytes_max;
+    at_gateway.basic_auth_user_file = at_gateway.basic_auth_password_file = "made";
+    check_together(given, "gateway", gateway::add_to, gateway::check, std::move(at_gateway));
+    check_together(given, "queue-worker", queue_worker::add_to, queue_worker::check, queue_worker::options{});
+    check_together(given, "provider", provider::add_to, provider::check, provider::options{});
 }
 
 void check_role_option(const std::string& text)

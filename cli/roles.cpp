@@ -64,7 +64,11 @@ void describe(config::table& table, queue_worker::options& into) { queue_worker:
 void describe(config::table& table, provider::options& into) { provider::add_to(table, into); }
 void describe(config::table& table, watchdog::options& into) { watchdog::add_to(table, into); }
 
-void check_all(const up::options& given) { up::check(given); }
+void check_all(const up::options& given)
+{
+    up::check(given);
+    check_role_options(given);
+}
 void check_all(const gateway::options& given) { gateway::check(given); }
 void check_all(const queue_worker::options& given) { queue_worker::check(given); }
 void check_all(const provider::options& given) { provider::check(given); }

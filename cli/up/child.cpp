@@ -14,13 +14,6 @@ namespace sluice::up {
 
 namespace {
 
-std::string describe(const process::exit_status& status)
-{
-    if (!status.known)
-        return "ended";
-    return status.signal ? fmt::format("signal={}", status.signal) : fmt::format("code={}", status.code);
-}
-
 // Closes the descriptor at the end of the scope.
 struct open_log {
     explicit open_log(const std::string& path) : fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600))
@@ -125,11 +118,11 @@ void child::ended(process::exit_status status)
         return finish_stop();
     if (!was_ready_ && (missed_deadline_ || (status.known && status.signal == 0))) {
         const auto last = last_line(spec_.log_file);
-        return on_failed_(missed_deadline_ ? "not ready in time" : last.empty() ? describe(status) : last);
+        return on_failed_(missed_deadline_ ? "not ready in time" : last.empty() ? process::how_it_ended(status) : last);
     }
     failures_ = settled ? 1 : failures_ + 1;
     const auto delay = core::backoff(failures_, spec_.restart.first, spec_.restart.longest);
-    log_.warn("ended by itself role={} {} restart_in_ms={}", spec_.name, describe(status), delay.count());
+    log_.warn("ended by itself role={} reason=\"{}\" restart_in_ms={}", spec_.name, process::how_it_ended(status), delay.count());
     again_.after(delay, [this] { launch(); });
 }
 
@@ -141,11 +134,8 @@ void child::stop(std::function<void()> done)
     again_.cancel();
     if (!running_)
         return loop_.post([this] { finish_stop(); });
+    deadline_.cancel(); // of its start
     process::signal(*running_, SIGTERM);
-    deadline_.after(spec_.stop_deadline, [this] {
-        log_.warn("killed: not stopped in time role={} deadline_ms={}", spec_.name, spec_.stop_deadline.count());
-        kill();
-    });
 }
 
 void child::hurry()

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-// One supervised process: started, waited for until it is ready, started again with backoff when it ends by itself, and stopped with a
-// deadline. Its identity (pid and start time) is kept in a file as long as it runs, so that a supervisor that was killed leaves a trace
-// of what it had started. Loop thread only.
+// One supervised process: started, waited for until it is ready, started again with backoff when it ends by itself, and asked to stop (how
+// long that may take, its owner decides). Its identity (pid and start time) is kept in a file as long as it runs, so that a supervisor that
+// was killed leaves a trace of what it had started. Loop thread only.
 namespace sluice::up {
 
 struct restart_policy {
@@ -31,7 +31,6 @@ struct child_spec {
     std::function<std::string(int pid)> ready_file;                        // exists once the process is ready; removed before and after
     std::function<void(std::vector<std::string>& argv)> after_first_start; // may be empty; what later starts are to do otherwise
     std::chrono::milliseconds start_deadline{30'000};                      // not ready by then: killed
-    std::chrono::milliseconds stop_deadline{10'000};                       // SIGTERM, and SIGKILL when it has not ended by then
     std::chrono::milliseconds ready_poll_interval{10};                     // how often the ready file is looked for
     restart_policy restart;
 };

@@ -18,10 +18,10 @@ struct nats_server_options {
 // `given` if not empty, else the one on PATH. Throws config::error naming the field `nats_server` when there is none.
 std::string find_nats_server(const std::string& given, const std::string& path_variable);
 
-// The configuration file's text. Loopback only, one account with a password, JetStream on disk, no monitoring port.
 // Asks it for its version, which takes a moment: throws config::error when it cannot be executed, is no nats-server, or is older than 2.9.
 void require_usable(const std::string& nats_server);
 
+// The configuration file's text. Loopback only, one account with a password, JetStream on disk, no monitoring port.
 std::string nats_server_config(const nats_server_options& options);
 
 // A TCP port of 127.0.0.1 that was free a moment ago. Throws std::system_error.

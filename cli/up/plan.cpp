@@ -14,8 +14,6 @@ namespace {
 
 // What a call's message holds beside its body: request line and field lines, as the gateway bounds them, and the log's own.
 constexpr std::uint64_t header_room = 128 * 1024;
-// Beyond what a role grants its own work when it stops, for the rest of its shutdown.
-constexpr std::chrono::milliseconds stop_margin{5'000};
 
 class role_builder {
 public:
@@ -29,7 +27,6 @@ public:
         spec_.log_file = state.log_file(role);
         spec_.ready_file = [file = state.ready_file(role)](int) { return file; };
         spec_.start_deadline = with.start_deadline;
-        spec_.stop_deadline = with.drain_deadline + stop_margin;
         flag("--log-level", with.log_level).flag("--ready-file", state.ready_file(role));
     }
 

@@ -8,8 +8,12 @@
 #include "cli/up/leftovers.hpp"
 #include "cli/up/plan.hpp"
 #include "cli/up/supervisor.hpp"
+#include "core/option_checks.hpp"
 #include "sluice/version.hpp"
 
+#include <boost/json.hpp>
+
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -50,10 +54,28 @@ std::string jetstream_fault(const boost::system::result<std::string>& answer)
 {
     if (!answer)
         return "JetStream does not answer; is it enabled there? (" + answer.error().message() + ')';
-    const auto at = answer->find("\"description\":\"");
-    if (answer->find("\"error\":") == answer->npos)
+    boost::system::error_code wrong;
+    const auto value = boost::json::parse(*answer, wrong);
+    if (wrong || !value.is_object())
+        return "JetStream cannot be used: its answer is no JSON object";
+    const auto* const error = value.as_object().if_contains("error");
+    if (error == nullptr)
         return {};
-    return "JetStream cannot be used: " + (at == answer->npos ? *answer : answer->substr(at + 15, answer->find('"', at + 15) - at - 15));
+    const auto* const text = error->is_object() ? error->as_object().if_contains("description") : nullptr;
+    return "JetStream cannot be used: " + (text && text->is_string() ? std::string(text->as_string()) : boost::json::serialize(*error));
+}
+
+// What helps a process whose address is taken; empty: that is not what it says.
+std::string advice_for(const std::string& failure, const options& with)
+{
+    if (failure.find(": listen on ") == failure.npos)
+        return {};
+    const auto role = failure.substr(0, failure.find(':'));
+    const auto overridden = [&](const std::string& entry) { return entry.starts_with("gateway.listen="); };
+    if (role == "gateway" && std::none_of(with.role_option.begin(), with.role_option.end(), overridden))
+        return "; --listen HOST:PORT chooses another address";
+    const auto key = role == "gateway" ? ".listen" : ".metrics_listen";
+    return "; --role-option " + role + key + "=HOST:PORT chooses another address";
 }
 
 class machine {
@@ -102,7 +124,7 @@ private:
                 if (stopping_)
                     return;
                 nats_.reset();
-                fault.empty() ? start_children() : refuse("nats: " + with_.nats.url + ": " + fault);
+                fault.empty() ? start_children() : refuse("nats: " + core::without_userinfo(with_.nats.url) + ": " + fault);
             });
         });
     }
@@ -198,9 +220,7 @@ private:
 
     void give_up(const std::string& failure)
     {
-        failure_ = "cannot start " + failure;
-        if (failure.find("listen on") != failure.npos)
-            failure_ += "; --listen HOST:PORT chooses another address";
+        failure_ = "cannot start " + failure + advice_for(failure, with_);
         stop();
     }
 

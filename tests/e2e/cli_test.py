@@ -36,9 +36,43 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(sluice("bogus").returncode, 2)
         self.assertEqual(sluice().returncode, 2)
 
+    def test_values_that_do_not_go_together_are_code_2_before_anything_is_started(self):
+        with tempfile.TemporaryDirectory() as folder:
+            nothing = pathlib.Path(folder) / "state"
+            for role, words, named in (("gateway", ["--body-bytes-budget=1MiB"], "body_bytes_budget"),
+                                       ("gateway", ["--answer-bytes-budget=1MiB"], "answer_bytes_budget"),
+                                       ("provider", [f"--nats-key-file={__file__}"], "nats_key_file"),
+                                       ("up", ["--role-option=gateway.body_bytes_budget=1MiB"], "role_option.*body_bytes_budget"),
+                                       ("up", [f"--role-option=gateway.nats_cert_file={__file__}"], "role_option.*nats_cert_file")):
+                own = ["--state", str(nothing)] if role == "up" else []
+                for more in ([], ["--print-config"]):
+                    refused = sluice(role, *own, *words, *more)
+                    self.assertEqual((refused.returncode, refused.stdout), (2, ""), (words, refused.stderr))
+                    self.assertRegex(refused.stderr, named)
+            self.assertFalse(nothing.exists())
+            one = sluice("up", "--state", str(nothing), "--print-config", f"--role-option=gateway.basic_auth_user_file={__file__}",
+                         "--role-option=gateway.function_body_bytes_max=2MiB", "--role-option=gateway.body_bytes_budget=2MiB")
+            self.assertEqual(one.returncode, 0, one.stderr)
+
+    def test_a_watchdog_that_cannot_note_its_end_still_says_why_it_ends(self):
+        ended = sluice("watchdog", "--end-file=/nowhere/end", fprocess="no-such-program")
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("fprocess", ended.stderr.splitlines()[-1])
+
+    def test_a_password_in_a_nats_url_is_not_shown(self):
+        for role, key in (("gateway", "nats_url"), ("queue-worker", "nats_url"), ("provider", "nats_url"), ("up", "nats")):
+            printed = sluice(role, "--print-config", f"--{key.replace('_', '-')}=nats://me:secret@h:1,tls://you:secret@i:2")
+            self.assertIn(f"\n{key} = nats://***@h:1,tls://***@i:2\n", "\n" + printed.stdout)
+            refused = sluice(role, f"--{key.replace('_', '-')}=http://me:secret@h:1")
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("http://***@h:1", refused.stderr)
+            self.assertNotIn("secret", printed.stdout + printed.stderr + refused.stderr)
+
     def test_a_wrong_value_of_any_role_from_any_source_is_code_2_before_anything_is_started(self):
         with tempfile.TemporaryDirectory() as folder:
             nothing = pathlib.Path(folder) / "state"
+            empty = pathlib.Path(folder) / "empty"
+            empty.write_text("\n", encoding="utf-8")
             wrong = [("gateway", "listen", "nowhere"), ("gateway", "listen", "localhost:1"), ("gateway", "callback_allow", "10.0.0.1/8"),
                      ("gateway", "basic_auth_user_file", "/nowhere"), ("gateway", "nats_url", "http://x:1"),
                      ("queue-worker", "metrics_listen", "9091"), ("queue-worker", "callback_allow", "10.0.0.0/8,::1"),
@@ -47,7 +81,8 @@ class CommandLine(unittest.TestCase):
                      ("watchdog", "listen", "8080"), ("watchdog", "metrics_listen", "x"),
                      ("up", "listen", "8080"), ("up", "callback_allow", "a b"), ("up", "static_function", "x"), ("up", "nats", "nats://:1"),
                      ("up", "nats_ca_file", "/nowhere"), ("up", "role_option", "gateway.no_such_key=1"),
-                     ("up", "role_option", "queue-worker.calls_max=1"), ("up", "role_option", "watchdog.listen=127.0.0.1:1")]
+                     ("up", "role_option", "queue-worker.calls_max=1"), ("up", "role_option", "watchdog.listen=127.0.0.1:1"),
+                     ("queue-worker", "nats_password_file", str(empty)), ("gateway", "basic_auth_user_file", str(empty))]
             file = pathlib.Path(folder) / "wrong.conf"
             for role, key, value in wrong:
                 own = ["--state", str(nothing)] if role == "up" else []

@@ -196,9 +196,12 @@ TEST(up, says_in_one_line_why_it_cannot_start)
     ASSERT_EQ(::bind(taken, reinterpret_cast<sockaddr*>(&address), size), 0);
     ASSERT_EQ(::listen(taken, 1), 0);
     ASSERT_EQ(::getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    EXPECT_EQ(up.run_to_end({"--listen", "127.0.0.1:" + std::to_string(ntohs(address.sin_port))}), 1);
+    const auto there = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    EXPECT_EQ(up.run_to_end({"--role-option", "provider.metrics_listen=" + there}), 1);
+    EXPECT_NE(up.logs().find("; --role-option provider.metrics_listen=HOST:PORT chooses another"), std::string::npos) << up.logs();
+    EXPECT_EQ(up.run_to_end({"--listen", there}), 1);
     EXPECT_NE(up.logs().find("sluice up: cannot start gateway: "), std::string::npos) << up.logs();
-    EXPECT_NE(up.logs().find("--listen"), std::string::npos) << up.logs();
+    EXPECT_NE(up.logs().find("; --listen HOST:PORT chooses another"), std::string::npos) << up.logs();
     ::close(taken);
     EXPECT_EQ(up.run_to_end({"--nats-server", "/bin/false"}), 1);
     EXPECT_NE(up.logs().find("/bin/false is no nats-server"), std::string::npos) << up.logs();

@@ -106,7 +106,7 @@ TEST_F(supervised, a_ready_file_that_was_left_says_nothing)
     std::optional<std::string> failure;
     all.start([&](std::string reason) { failure = std::move(reason); });
     ASSERT_TRUE(test::loop_until(loop_, [&] { return failure.has_value(); }));
-    EXPECT_EQ(*failure, "a: code=1");
+    EXPECT_EQ(*failure, "a: exit status 1");
     stop(all);
 }
 
@@ -149,12 +149,10 @@ TEST_F(supervised, one_that_is_never_ready_fails_the_start)
     stop(all);
 }
 
-TEST_F(supervised, what_ignores_sigterm_is_killed_after_its_deadline)
+TEST_F(supervised, what_ignores_sigterm_is_killed_after_the_deadline)
 {
-    supervisor all(loop_, log_, {});
-    auto one = spec("a", stubborn);
-    one.stop_deadline = 50ms;
-    all.add(std::move(one));
+    supervisor all(loop_, log_, {.drain_deadline = 30ms, .end_deadline = 20ms});
+    all.add(spec("a", stubborn));
     start(all);
     stop(all);
     EXPECT_FALSE(is_running(all, "a"));
@@ -163,11 +161,8 @@ TEST_F(supervised, what_ignores_sigterm_is_killed_after_its_deadline)
 TEST_F(supervised, kill_does_not_wait_for_deadlines)
 {
     supervisor all(loop_, log_, {});
-    for (const char* name : {"a", "b"}) {
-        auto one = spec(name, stubborn);
-        one.stop_deadline = 1h;
-        all.add(std::move(one));
-    }
+    for (const char* name : {"a", "b"})
+        all.add(spec(name, stubborn));
     start(all);
     bool stopped = false;
     all.stop([&] { stopped = true; });
@@ -242,11 +237,8 @@ TEST_F(supervised, stops_within_one_deadline_however_many_are_stubborn)
     with.drain_deadline = 20ms;
     with.end_deadline = 20ms;
     supervisor all(loop_, log_, with);
-    for (const char* name : {"a", "b", "c"}) {
-        auto one = spec(name, stubborn);
-        one.stop_deadline = 1h;
-        all.add(std::move(one));
-    }
+    for (const char* name : {"a", "b", "c"})
+        all.add(spec(name, stubborn));
     start(all);
     stop(all);
 }
@@ -264,7 +256,6 @@ TEST_F(supervised, asks_again_once_the_time_to_finish_is_over)
     for (const char* name : {"a", "b"}) {
         auto one = spec(name, finishing);
         one.argv.emplace_back(name);
-        one.stop_deadline = 1h;
         all.add(std::move(one));
     }
     start(all);
