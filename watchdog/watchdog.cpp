@@ -123,10 +123,16 @@ int serve(const options& given, const string_map& environment, std::string& end_
     return runs.exit_code();
 }
 
-void note_end(const options& given, const std::string& reason)
+// The end goes on whatever comes of the note: its own reason is what counts.
+void note_end(const options& given, const std::string& reason) noexcept
 {
-    if (!given.end_file.empty() && !reason.empty())
+    if (given.end_file.empty() || reason.empty())
+        return;
+    try {
         process::write_file_atomically(given.end_file, reason);
+    } catch (const std::exception& error) {
+        make_logger("watchdog", given.log_level)->error("end not noted error=\"{}\"", error.what());
+    }
 }
 
 }

@@ -46,7 +46,7 @@ std::optional<int> pid_of(std::string_view text)
 }
 
 // Whether one was there.
-bool kill_all_with(const std::string& name, const std::string& value)
+bool kill_all_with(const std::string& name, const std::set<std::string>& values)
 {
     bool found = false;
     std::error_code ignored;
@@ -55,7 +55,8 @@ bool kill_all_with(const std::string& name, const std::string& value)
     {
         const auto pid = pid_of(at->path().filename().native());
         const auto seen = pid && *pid != ::getpid() ? identify(*pid) : std::nullopt; // before its environment: it may be another's soon
-        if (seen && variable_of(*pid, name) == value)
+        const auto value = seen ? variable_of(*pid, name) : std::nullopt;
+        if (value && values.contains(*value))
             found |= signal(*seen, SIGKILL);
     }
     return found;
@@ -107,10 +108,10 @@ void end_children(std::chrono::milliseconds within)
     }
 }
 
-void end_processes_with(const std::string& name, const std::string& value) noexcept
+void end_processes_with(const std::string& name, const std::set<std::string>& values) noexcept
 {
     try {
-        for (int round = 0; round < rounds_max && kill_all_with(name, value); ++round)
+        for (int round = 0; round < rounds_max && kill_all_with(name, values); ++round)
             ::poll(nullptr, 0, round_wait_ms);
     } catch (const std::exception&) { // out of descriptors: what is left is ended with the next replica's end, or not
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ bool reap_if_ended(int pid) noexcept;
 // SIGKILL to all children, and to the orphans that this makes ours, until none is left or the time is over. Blocks that long.
 void end_children(std::chrono::milliseconds within);
 
-// SIGKILL to every process whose environment has this variable with this value, until none is left or some rounds are over: it was killed
-// faster than it could fork, or it was not. Blocks for some milliseconds. A process that cleared its environment is not found.
-void end_processes_with(const std::string& name, const std::string& value) noexcept;
+// SIGKILL to every process whose environment has this variable with one of these values, until none is left or some rounds are over: it was
+// killed faster than it could fork, or it was not. Reads all of /proc, and blocks for some milliseconds where one was found. A process that
+// cleared its environment is not found.
+void end_processes_with(const std::string& name, const std::set<std::string>& values) noexcept;
 
 }

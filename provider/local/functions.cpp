@@ -78,7 +78,8 @@ void functions::adopt()
         return process::alive({record.pid, record.start_ticks});
     });
     for (auto at = gone; at != records.end(); ++at)
-        launcher_.clean_up(*at);
+        ended_.push_back({*at, false});
+    launcher_.clean_up(std::exchange(ended_, {}));
     records.erase(gone, records.end());
     launcher_.remove_folders_but(records);
     for (auto& record : records) {
@@ -303,7 +304,7 @@ void functions::remove_replica(const std::string& key, const std::string& id, pr
     const auto ended = std::move(*at);
     of.replicas.erase(at);
     auto reason = launcher_.end_reason(ended->record());
-    launcher_.clean_up(ended->record());
+    clean_up_later({ended->record(), status.known && status.signal == 0 && status.code == 0});
     if (ended->phase() < replica_phase::leaving) {
         if (!ended->kill_reason().empty())
             reason = ended->kill_reason();
@@ -318,11 +319,6 @@ void functions::remove_replica(const std::string& key, const std::string& id, pr
     } else {
         events_.info("replica stopped function={} replica={}", of.name.full(), id);
     }
-    try {
-        save();
-    } catch (const std::system_error& error) { // a record too many is found dead by whoever reads it
-        events_.error("state not written error=\"{}\"", error.what());
-    }
     replicas_gauge_.set(static_cast<double>(running()));
     schedule(key);
     for (const auto& [other, waits] : entries_) // there is room now
@@ -330,6 +326,30 @@ void functions::remove_replica(const std::string& key, const std::string& id, pr
             schedule(other);
     if (stopping_)
         finish_stop();
+}
+
+// Once for all that end at the same time, as a whole function's replicas do.
+void functions::clean_up_later(ended_replica of)
+{
+    ended_.push_back(std::move(of));
+    if (ended_.size() > 1)
+        return;
+    loop_.post([this, here = here_] {
+        if (*here)
+            clean_up_ended();
+    });
+}
+
+void functions::clean_up_ended()
+{
+    if (ended_.empty())
+        return;
+    launcher_.clean_up(std::exchange(ended_, {}));
+    try {
+        save();
+    } catch (const std::system_error& error) { // a record too many is found dead by whoever reads it
+        events_.error("state not written error=\"{}\"", error.what());
+    }
 }
 
 void functions::count_failure(entry& of, std::string reason)
@@ -347,6 +367,8 @@ void functions::save() const
     for (const auto& [key, each] : entries_)
         for (const auto& runs : each.replicas)
             records.push_back(runs->record());
+    for (const auto& ended : ended_)
+        records.push_back(ended.record);
     state_.write(records);
 }
 
@@ -378,6 +400,7 @@ void functions::finish_stop()
         stop_by_ = now() + publish_deadline;
         return;
     }
+    clean_up_ended();
     if (!dirty_.empty() || ((!publisher_.idle() || !launcher_.idle()) && now() < stop_by_))
         return stop_timer_->after(stop_check, [this] { finish_stop(); });
     stop_timer_->cancel();

@@ -45,7 +45,7 @@ private:
         bool wanted = false;                    // false: removed, only its replicas are left
         std::vector<std::unique_ptr<replica>> replicas;
         std::string refused; // why the last spec cannot be run
-        std::string failure; // of the last replica that ended or did not start
+        std::string failure; // of the last replica that ended or did not start, until all are ready again
         std::uint32_t failures = 0;
         std::uint32_t no_room_for = 0; // replicas beyond replicas_max
         std::optional<mono_time> start_not_before;
@@ -69,9 +69,12 @@ private:
     void start_replica(entry& of);
     void add_replica(entry& of, core::replica_record record);
     void remove_replica(const std::string& key, const std::string& id, process::exit_status status);
+    void clean_up_later(ended_replica of);
+    void clean_up_ended();
     void count_failure(entry& of, std::string reason);
     std::optional<function_trouble> trouble_of(const entry& of) const;
-    void publish(const entry& of);
+    void publish(entry& of);
+    static std::uint32_t taking_calls(const entry& of);
     void save() const;
     void finish_stop();
 
@@ -90,6 +93,7 @@ private:
     std::map<std::string, entry> entries_;
     std::map<std::string, function_spec> static_specs_; // of the bucket: those with a static_url
     std::set<std::string> dirty_;
+    std::vector<ended_replica> ended_; // to be cleaned up after; in the state file until that is done
     std::unique_ptr<key_value::watcher> specs_, found_endpoints_;
     bool specs_current_ = false, endpoints_current_ = false, begun_ = false, stopping_ = false;
     std::function<void()> settled_, stopped_;

@@ -165,7 +165,7 @@ launched_replica launcher::launch(const function_name& function, const core::rep
         record.start_ticks = process.start_ticks;
         made.setup = std::move(pipe.write);
     } catch (...) {
-        clean_up(record);
+        clean_up({{record, true}}); // without its setup it started nothing
         throw;
     }
     return made;
@@ -182,14 +182,21 @@ void launcher::release(launched_replica& replica) const
     replica.setup.reset();
 }
 
-void launcher::clean_up(const core::replica_record& record) noexcept
+void launcher::clean_up(const std::vector<ended_replica>& of) noexcept
 {
-    process::end_processes_with(replica_variable, record.replica);
+    std::set<std::string> left;
+    for (const auto& [record, in_order] : of)
+        if (!in_order)
+            left.insert(record.replica);
+    if (!left.empty())
+        process::end_processes_with(replica_variable, left);
     std::error_code ignored;
-    if (!record.folder.empty())
-        removals_.remove(record.folder);
-    fs::remove(end_path(record), ignored);
-    fs::rename(log_path(record), state_.log_folder() + '/' + record.function.key() + ".previous.log", ignored);
+    for (const auto& [record, in_order] : of) {
+        if (!record.folder.empty())
+            removals_.remove(record.folder);
+        fs::remove(end_path(record), ignored);
+        fs::rename(log_path(record), state_.log_folder() + '/' + record.function.key() + ".previous.log", ignored);
+    }
 }
 
 void launcher::remove_folders_but(const std::vector<core::replica_record>& of) noexcept

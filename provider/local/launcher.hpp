@@ -7,6 +7,7 @@
 #include "provider/local/state_file.hpp"
 
 #include <string>
+#include <vector>
 
 namespace sluice::provider {
 
@@ -16,6 +17,12 @@ struct launched_replica {
     core::replica_record record;
     process::owned_fd setup;
     std::string document;
+};
+
+// A replica whose process is gone.
+struct ended_replica {
+    core::replica_record record;
+    bool in_order = false; // its watchdog ended all that its function left running
 };
 
 // Makes what a replica needs (socket, log, folder, token), and takes it away again. Loop thread only.
@@ -29,8 +36,9 @@ public:
     void release(launched_replica& replica) const;                                          // throws std::system_error
     // Why its process ended, in its watchdog's words; empty: it could not say.
     std::string end_reason(const core::replica_record& record) const;
-    // After the replica's process has ended: what its function left running ends, its folder goes, its log becomes the function's previous one.
-    void clean_up(const core::replica_record& record) noexcept;
+    // After the replicas' processes have ended: what their functions left running ends, their folders go, their logs become the functions'
+    // previous ones. Many at once, because finding what was left means to look at every process of the machine.
+    void clean_up(const std::vector<ended_replica>& of) noexcept;
     // What a provider that died between the steps left behind.
     void remove_folders_but(const std::vector<core::replica_record>& of) noexcept;
     bool idle() const noexcept { return removals_.idle(); } // no folder is being removed

@@ -15,15 +15,19 @@ void functions::note_room(entry& of, std::uint32_t no_room_for)
     of.no_room_for = no_room_for;
 }
 
+std::uint32_t functions::taking_calls(const entry& of)
+{
+    return static_cast<std::uint32_t>(std::count_if(of.replicas.begin(), of.replicas.end(), [&](const auto& runs) {
+        return runs->phase() == replica_phase::ready && of.plan && runs->record().spec_hash == of.plan->spec_hash;
+    }));
+}
+
 // What keeps the function from running as its spec says, as far as it is known.
 std::optional<function_trouble> functions::trouble_of(const entry& of) const
 {
     if (!of.refused.empty())
         return function_trouble{of.refused, of.failures};
-    const auto takes_calls = std::count_if(of.replicas.begin(), of.replicas.end(), [&](const auto& runs) {
-        return runs->phase() == replica_phase::ready && of.plan && runs->record().spec_hash == of.plan->spec_hash;
-    });
-    if (!of.plan || takes_calls >= of.plan->replicas)
+    if (!of.plan || taking_calls(of) >= of.plan->replicas)
         return std::nullopt;
     for (const auto& runs : of.replicas)
         if (runs->phase() == replica_phase::failing || runs->phase() == replica_phase::silent)
@@ -37,8 +41,10 @@ std::optional<function_trouble> functions::trouble_of(const entry& of) const
     return std::nullopt;
 }
 
-void functions::publish(const entry& of)
+void functions::publish(entry& of)
 {
+    if (of.plan && taking_calls(of) + of.no_room_for >= of.plan->replicas)
+        of.failure.clear(); // it is over: all that there is room for are ready
     const auto key = of.name.key();
     if (find_static(key))
         return; // what is left of an ordinary function of that name
