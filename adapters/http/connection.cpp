@@ -112,7 +112,7 @@ void connection::on_readable()
 void connection::on_gone()
 {
     peer_gone_ = true;
-    // A client that has only closed its sending side still gets its answer.
+    // The service decides where it asked to hear of this; else a client that may only have closed its sending side still gets its answer.
     if (phase_ == phase::handling && call_->gone)
         return std::exchange(call_->gone, nullptr)();
     if (phase_ != phase::handling && phase_ != phase::writing)

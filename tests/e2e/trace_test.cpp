@@ -1,6 +1,6 @@
 #include "adapters/http/server.hpp"
 #include "tests/support/http_service.hpp"
-#include "tests/support/loop_until.hpp"
+#include "tests/support/poll_until.hpp"
 #include "tests/support/sluice_up.hpp"
 
 #include <gtest/gtest.h>
@@ -47,8 +47,12 @@ protected:
         called_back_ = false;
         fields.push_back({"X-Callback-Url", "http://127.0.0.1:" + std::to_string(callbacks_.port()) + "/done"});
         unsigned status = 0;
-        while (status != 202)
-            status = up_.call("/async-function/traced", {"POST", fields, "work"}).reply.status;
+        ASSERT_TRUE(poll_until(loop_,
+                               [&] {
+                                   status = up_.call("/async-function/traced", {"POST", fields, "work"}).reply.status;
+                                   return status == 202;
+                               }))
+            << status << ' ' << up_.logs();
         ASSERT_TRUE(loop_until(loop_, [&] { return called_back_; })) << up_.logs();
     }
 
