@@ -31,6 +31,7 @@ http::server_options server_options_of(const options& with, const core::listen_a
     server.body_bytes_budget = with.body_bytes_budget;
     server.header_deadline = with.header_deadline;
     server.body_deadline = with.body_deadline;
+    server.body_pace_deadline = with.body_pace_deadline;
     server.write_deadline = with.write_deadline;
     server.idle_deadline = with.idle_deadline;
     return server;

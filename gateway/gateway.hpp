@@ -35,6 +35,7 @@ struct options {
     std::uint32_t connections_max = 10'000;
     milliseconds header_deadline{10'000};
     milliseconds body_deadline{60'000};
+    milliseconds body_pace_deadline{10'000}; // for each further 16 KiB of a body
     milliseconds write_deadline{60'000};
     milliseconds idle_deadline{60'000};
     std::vector<std::string> callback_allow; // see url_guard

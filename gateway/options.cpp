@@ -51,6 +51,8 @@ void add_bounds(config::table& table, options& into)
     table.number("connections_max", "client connections; above it 503", into.connections_max, 1, 1'000'000);
     table.duration("header_deadline", "for a request's whole header", into.header_deadline, milliseconds(10), hours(1));
     table.duration("body_deadline", "for a request's whole body", into.body_deadline, milliseconds(10), hours(1));
+    table.duration("body_pace_deadline", "for each further 16 KiB, once so much of a body has come", into.body_pace_deadline,
+                   milliseconds(10), hours(1));
     table.duration("write_deadline", "for a whole response", into.write_deadline, milliseconds(10), hours(1));
     table.duration("idle_deadline", "between two requests of a connection", into.idle_deadline, milliseconds(10), hours(1));
 }

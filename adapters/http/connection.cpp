@@ -161,8 +161,8 @@ std::size_t connection::step(std::string_view bytes)
     }
     switch (reader.at()) {
     case request_reader::state::head:
-    case request_reader::state::head_done:
-    case request_reader::state::body: break;
+    case request_reader::state::head_done: break;
+    case request_reader::state::body: keep_pace(); break;
     case request_reader::state::complete: dispatch(); break;
     case request_reader::state::failed: refuse(reader.why().status, reader.why().reason); break;
     }
@@ -185,9 +185,19 @@ bool connection::charge()
 {
     const auto& reader = call_->reader;
     auto& share = call_->share;
-    if (!reader.body_begun() && !share.finds_room(server_->bodies_, reader.body_declared()))
+    if (reader.body_bytes() == 0 && !share.finds_room(server_->bodies_, reader.body_declared()))
         return false;
     return share.grow_to(server_->bodies_, reader.body_memory());
+}
+
+// What takes from the budget has to go on coming: a body of which nearly all is here could otherwise keep that until body_deadline.
+void connection::keep_pace()
+{
+    const auto come = call_->reader.body_bytes();
+    if (come < paced_bytes_ + uncounted_bytes_max)
+        return;
+    paced_bytes_ = come;
+    deadline_ = std::min(body_until_, server_->after(server_->options_.body_pace_deadline));
 }
 
 void connection::accept_head()
@@ -201,7 +211,8 @@ void connection::accept_head()
     if (reader.at() != request_reader::state::body)
         return;
     phase_ = phase::body;
-    deadline_ = server_->after(server_->options_.body_deadline);
+    paced_bytes_ = 0;
+    body_until_ = deadline_ = server_->after(server_->options_.body_deadline);
 }
 
 // The body has not come with its head: it is asked for, unless the answer needs none.
@@ -213,7 +224,7 @@ void connection::await_body()
     const auto& reader = call_->reader;
     if (auto answer = keep->handler_.early_answer(reader.request()))
         return phase_ == phase::closed ? void() : reply_and_close(*std::move(answer));
-    if (phase_ == phase::closed || !reader.expects_continue() || !held_.empty() || reader.body_begun())
+    if (phase_ == phase::closed || !reader.expects_continue() || !held_.empty() || reader.body_bytes() != 0)
         return;
     constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     error_code error;
@@ -359,7 +370,10 @@ void connection::expire(steady::time_point now)
         return;
     switch (phase_) {
     case phase::head: return refuse(408, "header: not complete within the deadline (header_deadline)");
-    case phase::body: return refuse(408, "body: not complete within the deadline (body_deadline)");
+    case phase::body:
+        return refuse(408,
+                      now < body_until_ ? "body: no further 16 KiB within the deadline (body_pace_deadline)"
+                                        : "body: not complete within the deadline (body_deadline)");
     case phase::idle:
     case phase::writing:
     case phase::lingering:

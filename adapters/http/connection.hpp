@@ -92,6 +92,7 @@ private:
     void accept_head();
     void await_body();
     bool charge();
+    void keep_pace();
     void dispatch();
     void reply(const http_response& response, std::string body);
     void reply_and_close(http_response response);
@@ -113,6 +114,8 @@ private:
     std::size_t written_ = 0; // of out_ and out_body_ together
     std::size_t lingered_bytes_ = 0;
     steady::time_point deadline_ = steady::time_point::max();
+    steady::time_point body_until_ = steady::time_point::max();
+    std::size_t paced_bytes_ = 0; // of the body, when its pace was last looked at
     phase phase_ = phase::idle;
     bool reading_ = false;
     bool in_input_ = false;

@@ -46,7 +46,7 @@ public:
     // Bytes that the body takes now; it grows in steps as it comes, so that they are at most about twice what has come.
     std::uint64_t body_memory() const noexcept { return body_.capacity(); }
     std::uint64_t body_declared() const noexcept { return declared_; } // Content-Length of an accepted body, 0: not known
-    bool body_begun() const noexcept { return !body_.empty(); }
+    std::size_t body_bytes() const noexcept { return body_.size(); }   // that have come
     bool keep_alive() const noexcept { return keep_alive_; }
     bool http11() const noexcept { return version_ == 11; }
     bool expects_continue() const noexcept { return expects_continue_; }

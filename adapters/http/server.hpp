@@ -59,10 +59,11 @@ struct server_options {
     // Counts what of the answers a client has not taken yet; null: nothing is counted. Shared with who reads answers for this server, so
     // that clients that read slowly leave less for that.
     std::shared_ptr<byte_budget> answers = {};
-    std::chrono::milliseconds header_deadline{10'000}; // for the whole header, from its first byte
-    std::chrono::milliseconds body_deadline{60'000};   // for the whole body
-    std::chrono::milliseconds write_deadline{60'000};  // for the whole response
-    std::chrono::milliseconds idle_deadline{60'000};   // between requests
+    std::chrono::milliseconds header_deadline{10'000};    // for the whole header, from its first byte
+    std::chrono::milliseconds body_deadline{60'000};      // for the whole body
+    std::chrono::milliseconds body_pace_deadline{10'000}; // for each further 16 KiB, once so much of a body has come
+    std::chrono::milliseconds write_deadline{60'000};     // for the whole response
+    std::chrono::milliseconds idle_deadline{60'000};      // between requests
 };
 
 class server {

@@ -78,6 +78,19 @@ TEST_F(http_limits, the_body_has_one_deadline_however_it_trickles)
     EXPECT_TRUE(service_.requests.empty());
 }
 
+TEST_F(http_limits, a_body_that_takes_from_the_budget_has_to_go_on_coming)
+{
+    start({.body_pace_deadline = 100ms});
+    auto client = connect();
+    timer pace(loop_);
+    client->send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n" + std::string(20'000, 'x'));
+    trickle(*client, pace, 'x');
+    ASSERT_TRUE(until([&] { return client->ended; }));
+    EXPECT_TRUE(client->received.starts_with("HTTP/1.1 408 ")) << client->received;
+    EXPECT_NE(client->received.find("body_pace_deadline"), std::string::npos);
+    EXPECT_TRUE(service_.requests.empty());
+}
+
 TEST_F(http_limits, closes_on_a_client_that_does_not_read)
 {
     start({.write_deadline = 100ms});
