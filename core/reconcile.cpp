@@ -138,12 +138,12 @@ wanted_replicas replicas_wanted(const std::optional<std::string>& scale_min, con
         if (const auto min = whole_number(*scale_min))
             wanted.count = std::max(1U, *min); // nothing wakes a function at zero by itself
         else
-            wanted.message = "label com.openfaas.scale.min is no whole number: '" + *scale_min + "'";
+            wanted.wrong = {"com.openfaas.scale.min", "is no whole number: '" + *scale_min + "'"};
     }
     if (scale_max) {
         const auto max = whole_number(*scale_max);
         if (!max || *max == 0)
-            wanted.message = "label com.openfaas.scale.max is no whole number above 0: '" + *scale_max + "'";
+            wanted.wrong = {"com.openfaas.scale.max", "is no whole number above 0: '" + *scale_max + "'"};
         else
             wanted.count = std::min(wanted.count, *max);
     }

@@ -57,10 +57,14 @@ struct reconcile_decision {
 reconcile_decision reconcile(const function_state& function, const reconcile_policy& policy, std::uint32_t free_slots, mono_time now);
 
 // The count asked for by the labels com.openfaas.scale.min (default 1, at least 1) and com.openfaas.scale.max (a ceiling). A label that
-// is no whole number is left out, and `message` says so.
+// is no whole number is left out, and `wrong` says so.
 struct wanted_replicas {
+    struct wrong_label {
+        std::string label;
+        std::string message; // continues the label's name
+    };
     std::uint32_t count = 1;
-    std::string message; // empty: the labels were fine; else what was ignored
+    std::optional<wrong_label> wrong; // what was ignored
 };
 wanted_replicas replicas_wanted(const std::optional<std::string>& scale_min, const std::optional<std::string>& scale_max);
 

@@ -94,8 +94,8 @@ parsed<replica_plan> plan_process(const function_spec& spec)
     plan.folder = folder_of(spec.image);
     auto wanted = replicas_wanted(label(spec, "com.openfaas.scale.min"), label(spec, "com.openfaas.scale.max"));
     plan.replicas = wanted.count;
-    if (!wanted.message.empty())
-        plan.remarks.push_back(std::move(wanted.message));
+    if (wanted.wrong)
+        plan.wrong_label = field_error{"labels." + wanted.wrong->label, wanted.wrong->message};
     return plan;
 }
 
@@ -116,6 +116,8 @@ parsed<function_spec> parse_runnable_deployment(std::string_view json, const dep
     auto plan = plan_process(*spec);
     if (!plan)
         return std::move(plan.error());
+    if (plan->wrong_label)
+        return std::move(*plan->wrong_label);
     if (plan->replicas > bounds.replicas_max)
         return field_error{"labels.com.openfaas.scale.min", "is more than function_replicas_max, " + std::to_string(bounds.replicas_max)};
     return spec;

@@ -16,7 +16,7 @@ struct replica_plan {
     std::string folder;          // where it runs: an image that is a folder's path; empty: a fresh one of its own
     std::uint32_t max_inflight = 0;
     std::uint32_t replicas = 1;
-    std::vector<std::string> remarks; // what was ignored, for the log
+    std::optional<field_error> wrong_label; // that was ignored
 };
 
 // The error names the field: envProcess, a wrong variable (core/watchdog_config.hpp), secrets.

@@ -290,8 +290,11 @@ void shard::look_after_reservations(instant now)
 
 void shard::hand_over()
 {
-    if (!draining_ || !attempts_.empty() || !callbacks_under_way_.empty())
+    if (!draining_ || !attempts_.empty() || callbacks_.waiting() != 0 || !callbacks_under_way_.empty())
         return;
+    if (!std::all_of(slots_.begin(), slots_.end(), [](const auto& entry) { return entry.second->recorded(); }))
+        return; // an answer on its way to the journal has a callback due
+    handed_over_ = true;
     for (auto& [slot, part] : slots_)
         if (part->state() == partition::phase::owning)
             part->hand_over();

@@ -67,7 +67,7 @@ public:
     void set_replicas(const function_name& function, const std::vector<endpoint>& replicas);
     void set_exists(const function_name& function, bool exists, instant now);
 
-    // Starts nothing new from now on; what runs is finished and recorded.
+    // Starts no call from now on; what runs is finished and recorded, and callbacks that are due are sent.
     void drain() { draining_ = true; }
     // Nothing runs and everything is on record.
     bool quiet() const;
@@ -201,6 +201,7 @@ private:
     std::uint64_t body_bytes_ = 0;
     std::uint64_t answer_bytes_ = 0;
     bool draining_ = false;
+    bool handed_over_ = false; // everything; callbacks that fall due from now on are the next owner's
     bool reading_paused_ = false;
 };
 

@@ -62,7 +62,7 @@ void shard::drop_answer(call_key key)
 
 void shard::start_callbacks()
 {
-    while (!draining_ && callbacks_under_way_.size() < options_.callbacks_max) {
+    while (!handed_over_ && callbacks_under_way_.size() < options_.callbacks_max) {
         auto next = callbacks_.next();
         if (!next)
             return;

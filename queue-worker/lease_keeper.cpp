@@ -107,9 +107,14 @@ void lease_keeper::tell(std::uint32_t partition)
     auto& one = *held_[partition];
     const bool mine = one.terms.mine(), acts = one.terms.may_act(boot_now());
     const bool was_mine = std::exchange(one.was_mine, mine), could_act = std::exchange(one.could_act, acts);
+    if (left_) {
+        if (was_mine && !mine)
+            log_.info("lease given back partition={}", partition);
+        return;
+    }
     if (mine != was_mine)
         log_.info("lease {} partition={} holder={}", mine ? "held" : "lost", partition, one.terms.holder());
-    else if (mine && acts != could_act && !left_)
+    else if (mine && acts != could_act)
         acts ? log_.info("lease renewed again partition={}", partition)
              : log_.warn("lease not renewed in time, nothing is started partition={}", partition);
     if (mine != was_mine || (acts && !could_act))

@@ -8,6 +8,8 @@ namespace sluice::up {
 void check(const options& given)
 {
     nats::check(given.nats);
+    if (given.run_then_stop && given.run.empty())
+        throw config::error("run_then_stop: there is no command to wait for: set run");
     if (given.nats.url.empty() && (!given.nats.user.empty() || !given.nats.credentials_file.empty() || !given.nats.ca_file.empty()))
         throw config::error("nats: is not given, so that nats_user, nats_credentials_file and nats_ca_file are for nothing");
 }

@@ -138,8 +138,8 @@ void functions::take_spec(const function_spec& spec)
         events_.error("function cannot be run function={} field={} reason=\"{}\"", spec.name.full(), plan.error().field,
                       plan.error().message);
     } else {
-        for (const auto& remark : plan->remarks)
-            events_.warn("function function={} {}", spec.name.full(), remark);
+        if (const auto& wrong = plan->wrong_label)
+            events_.warn("label passed over function={} label={} reason=\"{}\"", spec.name.full(), wrong->field, wrong->message);
         if (!of.plan || of.plan->spec_hash != plan->spec_hash) {
             of.failures = 0;
             of.failure.clear();
@@ -252,7 +252,8 @@ void functions::perform(entry& of, const core::reconcile_step& step)
     switch (step.action) {
     case replica_action::start: break;
     case replica_action::leave:
-        events_.info("replica leaves function={} replica={} reason=\"{}\"", of.name.full(), step.replica, step.reason);
+        events_.info("replica leaves function={} replica={} reason=\"{}\"", of.name.full(), step.replica,
+                     stopping_ ? "stopping" : step.reason);
         return runs.leave();
     case replica_action::terminate: return runs.terminate();
     case replica_action::kill:

@@ -49,6 +49,12 @@ class Machine(unittest.TestCase):
         self.assertEqual([note for note in notes if not note.startswith("cmake ")], [])
         self.assertTrue(any("--target sluice" in note for note in notes))
 
+    def test_help_of_up_builds_nothing(self):
+        for words in (("up", "--help"), ("demo", "-h")):
+            done, notes = self.x(*words)
+            self.assertEqual((done.returncode, notes), (0, []), done.stderr)
+            self.assertIn("--listen  Address of the gateway", done.stdout)
+
     def test_exactly_what_is_missing_is_installed_without_a_question(self):
         for uid in (0, 1000):
             done, notes = self.x("build", missing=BUILD[:2], uid=uid)

@@ -153,10 +153,10 @@ TEST(reconcile, labels_say_how_many)
     EXPECT_EQ(replicas_wanted("3", {}).count, 3U);
     EXPECT_EQ(replicas_wanted("3", "2").count, 2U);
     EXPECT_EQ(replicas_wanted("0", {}).count, 1U);
-    EXPECT_TRUE(replicas_wanted("3", "9").message.empty());
+    EXPECT_FALSE(replicas_wanted("3", "9").wrong);
     for (const char* wrong : {"", "x", "-1", "1.5", "99999999999"})
-        EXPECT_FALSE(replicas_wanted(wrong, {}).message.empty()) << wrong;
-    EXPECT_FALSE(replicas_wanted({}, "0").message.empty());
+        EXPECT_TRUE(replicas_wanted(wrong, {}).wrong) << wrong;
+    EXPECT_TRUE(replicas_wanted({}, "0").wrong);
 }
 
 }

@@ -72,6 +72,25 @@ TEST_F(shard_callbacks_test, a_callback_that_could_not_be_tried_is_no_attempt)
     EXPECT_EQ(owner.settled[0].how, how::called_back);
 }
 
+TEST_F(shard_callbacks_test, what_finishes_while_draining_is_called_back_before_it_is_quiet)
+{
+    accept(2);
+    driven_shard owner(store, {.callback = {3, milliseconds(5'000), milliseconds(5'000)}});
+    owner.own();
+    owner.replicas("f.s", {owner.replica(100)});
+    ASSERT_EQ(owner.dispatched.size(), 2u);
+    owner.engine.drain();
+    owner.answer(0, delivered(200));
+    owner.answer(1, delivered(200));
+    ASSERT_EQ(owner.callbacks.size(), 2u);
+    EXPECT_FALSE(owner.engine.quiet());
+    owner.called_back(0, delivered(200));
+    owner.called_back(1, delivered(500));
+    EXPECT_TRUE(owner.engine.quiet()) << "one that has to wait is the next owner's";
+    owner.advance(milliseconds(10'000));
+    EXPECT_EQ(owner.callbacks.size(), 2u);
+}
+
 TEST_F(shard_callbacks_test, a_suspended_slot_finishes_what_runs_and_starts_nothing)
 {
     store.accept({.id = "0", .tenant = "a", .callback = "http://x/0"});

@@ -270,11 +270,11 @@ TEST(shard_calls_test, draining_finishes_what_runs_and_starts_nothing)
     EXPECT_EQ(owner.dispatched.size(), 1u) << "fetching a body is no execution";
     EXPECT_FALSE(owner.engine.quiet());
     owner.answer(0, delivered(200));
+    EXPECT_FALSE(owner.engine.quiet()) << "its callback is due";
+    owner.called_back(0, delivered(200));
     EXPECT_TRUE(owner.engine.quiet());
-    EXPECT_EQ(store.records<journal::answered>().size(), 1u) << "its answer is on record for the next owner";
     owner.advance(milliseconds(100'000));
     EXPECT_EQ(owner.dispatched.size(), 1u);
-    EXPECT_TRUE(owner.callbacks.empty());
 }
 
 TEST(shard_calls_test, a_full_index_pauses_reading_also_of_a_partition_taken_over_meanwhile)
