@@ -346,19 +346,19 @@ private:
 TEST(lease, at_no_time_two_workers_may_act_and_in_calm_one_does)
 {
     std::uint64_t changes = 0;
-    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         lease_world world(seed);
-        world.run(world.now() + 2min);
+        world.run(world.now() + 1min);
         EXPECT_LE(world.most_acting(), 1u) << "seed " << seed;
         world.stop_faults();
         world.run(world.now() + 20s);
         EXPECT_EQ(world.acting(), 1u) << "seed " << seed;
         const auto before = world.steps();
-        world.run(world.now() + 60s);
-        EXPECT_LE(world.steps() - before, 60'000u / 750u + 10u) << "no more writes than renewals, seed " << seed;
+        world.run(world.now() + 30s);
+        EXPECT_LE(world.steps() - before, 30'000u / 750u + 10u) << "no more writes than renewals, seed " << seed;
         changes += world.changes_of_holder();
     }
-    EXPECT_GT(changes, 1'000u) << "the lease has to change hands, else nothing was tried";
+    EXPECT_GT(changes, 100u) << "the lease has to change hands, else nothing was tried";
 }
 
 TEST(lease, the_world_catches_a_margin_that_the_clocks_do_not_keep)
