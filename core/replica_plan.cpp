@@ -115,7 +115,7 @@ parsed<function_spec> parse_runnable_deployment(std::string_view json, const dep
         return spec;
     auto plan = plan_process(*spec);
     if (!plan)
-        return std::move(plan.error());
+        return plan.error();
     if (plan->wrong_label)
         return std::move(*plan->wrong_label);
     if (plan->replicas > bounds.replicas_max)

@@ -267,7 +267,7 @@ void shard_runner::perform(core::act::append&& what)
     request.payload = std::move(what.what.payload);
     request.expected_last_sequence = what.what.expected_last_sequence;
     request.deadline = append_deadline;
-    ports_of(what.slot).journal->append(std::move(request), [this, slot = what.slot, batch = what.what.batch](auto result) {
+    ports_of(what.slot).journal->append(request, [this, slot = what.slot, batch = what.what.batch](auto result) {
         if (closed_)
             return;
         shard_.append_result(slot, batch, result, clock_now());
