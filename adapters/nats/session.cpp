@@ -77,7 +77,7 @@ std::string session::fresh_inbox()
     natsInbox* raw = nullptr;
     if (natsInbox_Create(&raw) != NATS_OK)
         throw std::bad_alloc();
-    const std::string inbox(raw);
+    std::string inbox(raw);
     natsInbox_Destroy(raw);
     return inbox;
 }

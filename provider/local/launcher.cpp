@@ -104,7 +104,7 @@ std::vector<std::string> launcher::arguments(const core::replica_record& record)
 
 std::string launcher::make_folder(const core::replica_record& record) const
 {
-    const auto path = work_folder_ + '/' + base_name(record);
+    auto path = work_folder_ + '/' + base_name(record);
     if (::mkdir(path.c_str(), 0700) != 0)
         fail("folder " + path);
     if (drops_rights()) {
