@@ -1,30 +1,19 @@
 #include "queue-worker/lease_keeper.hpp"
 
 #include "adapters/asio/clock.hpp"
+#include "adapters/process/random.hpp"
 #include "sluice/wire.hpp"
 
 #include <algorithm>
 #include <charconv>
-#include <random>
 #include <utility>
 
 namespace sluice::queue_worker {
 
-namespace {
-
-// Unique for this process.
-std::string new_session()
-{
-    std::random_device random;
-    return std::to_string(random()) + std::to_string(random());
-}
-
-}
-
 lease_keeper::lease_keeper(loop& on, key_value& bucket, std::string worker, std::uint32_t partitions, core::lease_options with, logger& log)
     : loop_(on), bucket_(bucket), log_(log), leave_deadline_(on)
 {
-    const auto session = new_session();
+    const auto session = process::random_hex(16); // this process's alone
     if (worker.empty())
         worker = "session-" + session;
     for (std::uint32_t i = 0; i < partitions; ++i)

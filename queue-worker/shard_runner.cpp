@@ -1,10 +1,10 @@
 #include "queue-worker/shard_runner.hpp"
 
 #include "adapters/asio/clock.hpp"
+#include "adapters/process/random.hpp"
 #include "core/retry.hpp"
 
 #include <algorithm>
-#include <random>
 
 namespace sluice::queue_worker {
 
@@ -22,12 +22,6 @@ std::string failure_of(const outcome& result)
     if (result.kind != outcome_kind::delivered)
         return result.reason;
     return result.reply.status / 100 == 2 ? std::string() : "status " + std::to_string(result.reply.status);
-}
-
-std::string unique_owner()
-{
-    std::random_device random;
-    return std::to_string(random()) + std::to_string(random());
 }
 
 }
@@ -103,7 +97,7 @@ bool shard_runner::may_act(std::uint32_t slot) const
 
 void shard_runner::open(std::uint32_t partition)
 {
-    auto& made = slots_[shard_.open(partition, unique_owner())];
+    auto& made = slots_[shard_.open(partition, process::random_hex(16))];
     made.partition = partition;
     made.again = std::make_unique<timer>(loop_);
     turn_soon();
