@@ -37,12 +37,16 @@ bool reservations::may_start(const std::string& tenant)
 
 void reservations::started(const std::string& tenant)
 {
+    if (options_.call_timeout == milliseconds(0))
+        return;
     auto& what = tenants_[tenant];
     what.peak = std::max(what.peak, ++what.running);
 }
 
 void reservations::finished(const std::string& tenant)
 {
+    if (options_.call_timeout == milliseconds(0))
+        return;
     if (const auto at = tenants_.find(tenant); at != tenants_.end() && at->second.running > 0)
         --at->second.running;
 }
