@@ -2,6 +2,7 @@
 
 #include "sluice/wire.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -45,17 +46,46 @@ boost::system::result<void, invocation_error> read_call_header(std::string_view 
     return {};
 }
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+// "METHOD TARGET HTTP/1.1"
+bool is_request_line(std::string_view line)
+{
+    constexpr std::string_view version = " HTTP/1.1";
+    if (!line.ends_with(version))
+        return false;
+    line.remove_suffix(version.size());
+    const auto space = line.find(' ');
+    if (space == 0 || space == std::string_view::npos || space + 1 == line.size() || line.find(' ', space + 1) != std::string_view::npos)
+        return false;
+    return std::none_of(line.begin(), line.end(), is_control);
+}
+
+// "NAME: VALUE\r\n" each, and nothing in them that whoever gets the request could take for the end of one.
+bool are_field_lines(std::string_view lines)
+{
+    while (!lines.empty()) {
+        const auto end = lines.find("\r\n");
+        const auto line = lines.substr(0, end);
+        const auto name = line.substr(0, line.find(':'));
+        if (name.empty() || name.size() == line.size() || name.find(' ') != std::string_view::npos
+            || std::any_of(line.begin(), line.end(), [](char c) { return is_control(c) && c != '\t'; }))
+            return false;
+        lines.remove_prefix(end + 2);
+    }
+    return true;
+}
+
+// The request goes to a function as it is: a message that somebody else put into the log must not become two requests there.
 bool find_boundaries(invocation& into)
 {
-    const std::string& payload = *into.payload;
+    const std::string_view payload = *into.payload;
     if (payload.size() > std::numeric_limits<std::uint32_t>::max())
         return false;
-    auto line_end = payload.find("\r\n");
-    auto head_end = payload.find("\r\n\r\n");
-    if (line_end == std::string::npos || head_end == std::string::npos)
-        return false;
-    auto space = payload.find(' ');
-    if (space == 0 || space == std::string::npos || space + 1 >= line_end)
+    const auto line_end = payload.find("\r\n");
+    const auto head_end = payload.find("\r\n\r\n");
+    if (head_end == std::string_view::npos || !is_request_line(payload.substr(0, line_end))
+        || !are_field_lines(payload.substr(line_end + 2, head_end - line_end)))
         return false;
     into.fields_at = static_cast<std::uint32_t>(line_end + 2);
     into.body_at = static_cast<std::uint32_t>(head_end + 4);

@@ -60,7 +60,11 @@ TEST(invocation_test, what_makes_no_sense_is_unreadable_for_ever)
         EXPECT_FALSE(call.error().message.empty());
     }
     for (auto payload :
-         {"", "\r\n\r\n", "POST / HTTP/1.1\r\n", "POST\r\n\r\n", " / HTTP/1.1\r\n\r\n", "POST \r\n\r\n", "POST\r\nA: b c\r\n\r\n"})
+         {"", "\r\n\r\n", "POST / HTTP/1.1\r\n", "POST\r\n\r\n", " / HTTP/1.1\r\n\r\n", "POST \r\n\r\n", "POST\r\nA: b c\r\n\r\n",
+          // what a function could take for a second request, or for another field
+          "POST  / HTTP/1.1\r\n\r\n", "POST / HTTP/1.0\r\n\r\n", "POST /a\nb HTTP/1.1\r\n\r\n", "POST / x HTTP/1.1\r\n\r\n",
+          "POST / HTTP/1.1\r\nA: b\nC: d\r\n\r\n", "POST / HTTP/1.1\r\nA: b\rC: d\r\n\r\n", "POST / HTTP/1.1\r\nA b\r\n\r\n",
+          "POST / HTTP/1.1\r\n: b\r\n\r\n", "POST / HTTP/1.1\r\nA : b\r\n\r\n", "POST / HTTP/1.1\r\n b: c\r\n\r\n"})
         EXPECT_FALSE(parse_invocation(message("1 t f.s 12", payload))) << payload;
     auto anonymous = message();
     anonymous.fields.erase(anonymous.fields.begin());
