@@ -3,9 +3,9 @@
 
     tests/run.py [--build DIR] [--kind KIND]... [--only PATTERN]... [--timeout SECONDS] [WORD]...
 
-A test is one executable of tests/<kind>/<name>_test.cpp (its gtest cases are counted), a unittest tests/<kind>/<name>_test.py, or
-tests/tidy/tidy.py. It has a deadline; beyond it, its whole process group is killed. A crash, a deadline missed, a test that was not built
-and one that ran nothing count as a failure each. Two run at a time, but tests of kind e2e one by one, after the others.
+A test is one executable of tests/<kind>/<name>_test.cpp or tests/fuzz/<name>_fuzz.cpp (its gtest cases are counted), a unittest
+tests/<kind>/<name>_test.py, or tests/tidy/tidy.py. It has a deadline; beyond it, its whole process group is killed. A crash, a deadline missed, a
+test that was not built and one that ran nothing count as a failure each. Two run at a time, but tests of kind e2e one by one, after the others.
 """
 import argparse
 import concurrent.futures
@@ -24,7 +24,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-KINDS = ["tidy", "unit", "conformance", "integration", "e2e"]
+KINDS = ["tidy", "unit", "fuzz", "conformance", "integration", "e2e"]
 ALONE = {"e2e"}  # a whole system each: two would measure each other
 AT_ONCE = 2
 OUTPUT_BYTES_MAX = 1_000_000  # printed of one failing test
@@ -56,7 +56,7 @@ def find_tests(root, build):
     tests = []
     for kind in KINDS:
         folder = root / "tests" / kind
-        for source in sorted(folder.glob("*_test.cpp")):
+        for source in sorted(folder.glob("*_fuzz.cpp" if kind == "fuzz" else "*_test.cpp")):
             executable = build / "tests" / kind / f"{kind}_{source.stem}"
             tests.append(Test(kind, source, [str(executable)], build, executable.is_file()))
         scripts = list(folder.glob("*_test.py")) + list(folder.glob("tidy.py"))
