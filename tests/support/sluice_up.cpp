@@ -2,6 +2,7 @@
 
 #include "tests/support/loop_until.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstring>
@@ -72,8 +73,11 @@ std::map<int, int> parents()
 
 }
 
-sluice_up::sluice_up(loop& on, std::vector<std::string> flags)
-    : loop_(on), state_(folder_ / "state"), flags_(std::move(flags)), client_(std::make_unique<http::client>(on, http::client_options{}))
+sluice_up::sluice_up(loop& on, std::vector<std::string> flags, std::string state)
+    : loop_(on),
+      state_(state.empty() ? folder_ / "state" : std::move(state)),
+      flags_(std::move(flags)),
+      client_(std::make_unique<http::client>(on, http::client_options{}))
 {
     start();
 }
@@ -96,10 +100,10 @@ std::vector<std::string> sluice_up::command(const std::vector<std::string>& flag
     return words;
 }
 
-process::identity sluice_up::launch(const std::vector<std::string>& flags, const std::string& output)
+process::identity sluice_up::launch(std::vector<std::string> argv, const std::string& output)
 {
     process::launch_options options;
-    options.argv = command(flags);
+    options.argv = std::move(argv);
     // Not our temporary folder, which the functions' user cannot enter.
     for (char** each = environ; *each; ++each)
         if (const char* equals = std::strchr(*each, '='); equals && std::strncmp(*each, "SLUICE_", 7) != 0)
@@ -112,6 +116,18 @@ process::identity sluice_up::launch(const std::vector<std::string>& flags, const
     const auto started = process::launch(options);
     ::close(fd);
     return started;
+}
+
+process::identity sluice_up::start_beside(const std::string& role, const std::string& name, const std::vector<std::string>& flags)
+{
+    std::istringstream words(content("/proc/" + std::to_string(this->role(role).pid) + "/cmdline"));
+    std::vector<std::string> argv;
+    const auto flag_of = [](const std::string& word) { return word.substr(0, word.find('=')); };
+    for (std::string word; std::getline(words, word, '\0');)
+        if (std::none_of(flags.begin(), flags.end(), [&](const auto& flag) { return flag_of(flag) == flag_of(word); }))
+            argv.push_back(word);
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    return launch(std::move(argv), state_ + "/log/" + name + ".log");
 }
 
 template <class Condition> void sluice_up::wait(Condition holds, const std::string& what)
@@ -133,7 +149,7 @@ void sluice_up::start()
 {
     ended_.reset();
     std::filesystem::remove(state_ + "/run/gateway.ready"); // of one that was killed
-    running_ = launch(flags_, folder_ / "up.log");
+    running_ = launch(command(flags_), folder_ / "up.log");
     watch_ = std::make_unique<process::watch>(loop_, *running_, [this](process::exit_status status) { ended_ = status; });
     wait([&] { return ended_ || std::filesystem::exists(state_ + "/run/gateway.ready"); }, "gateway ready");
     if (ended_)
@@ -166,7 +182,7 @@ void sluice_up::kill()
 int sluice_up::run_to_end(const std::vector<std::string>& flags)
 {
     std::optional<process::exit_status> status;
-    const process::watch watch(loop_, launch(flags, folder_ / "once.log"), [&](process::exit_status ended) { status = ended; });
+    const process::watch watch(loop_, launch(command(flags), folder_ / "once.log"), [&](process::exit_status ended) { status = ended; });
     wait([&] { return status.has_value(); }, "ended by itself");
     return status->code;
 }

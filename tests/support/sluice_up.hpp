@@ -15,7 +15,8 @@ namespace sluice::test {
 class sluice_up {
 public:
     // Started at once, and ready when this returns. The binary is the one of this build.
-    explicit sluice_up(loop& on, std::vector<std::string> flags = {});
+    // `state`: a folder of the test's choice; empty: one that goes with this object.
+    explicit sluice_up(loop& on, std::vector<std::string> flags = {}, std::string state = {});
     ~sluice_up(); // stops it in order, or kills it
     sluice_up(const sluice_up&) = delete;
     sluice_up& operator=(const sluice_up&) = delete;
@@ -31,6 +32,9 @@ public:
     const std::string& state() const noexcept { return state_; }
     std::uint16_t port() const; // the gateway's, as it says itself now
     process::identity role(const std::string& name) const;
+    // Another process of the role beside the one that runs, with the same flags but for those given ("--name=value", which take the place of the same
+    // flag); it ends with the test. What it says goes to NAME.log in the state folder's logs.
+    process::identity start_beside(const std::string& role, const std::string& name, const std::vector<std::string>& flags);
     bool role_runs_anew(const std::string& name, process::identity before) const;
     std::string said() const; // what `up` itself printed so far
     // Everything that runs below `up`, itself included; empty when it does not run.
@@ -51,7 +55,7 @@ public:
 
 private:
     std::vector<std::string> command(const std::vector<std::string>& flags) const;
-    process::identity launch(const std::vector<std::string>& flags, const std::string& output);
+    process::identity launch(std::vector<std::string> argv, const std::string& output);
     template <class Condition> void wait(Condition holds, const std::string& what);
 
     loop& loop_;
