@@ -2,8 +2,8 @@
 
 #include <fstream>
 
-// What does not die but does not go on either, in the middle of 2,000 calls with callbacks: a store that hangs, and a worker that is stopped for longer
-// than its lease and then goes on where it was.
+// What does not die but does not go on either, in the middle of 2,000 calls with callbacks: a store that hangs, and a worker that is stopped
+// for longer than its lease and then goes on where it was.
 namespace sluice::test {
 
 namespace {
