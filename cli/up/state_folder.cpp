@@ -45,11 +45,14 @@ bool has_only_parts(const std::string& path)
     return !error;
 }
 
-// A folder that has anything but a state's parts in it is somebody's home or project, not to be made private.
+// A folder that has anything but a state's parts in it is somebody's home or project, not to be made private. A lock file of ours makes it
+// ours whatever else is in it; a folder of that name does not: the system's own /run/lock is one.
 void refuse_foreign(const std::string& path)
 {
     std::error_code error;
-    if (!std::filesystem::exists(path, error) || std::filesystem::exists(path + "/run/lock", error))
+    if (path == "/")
+        throw config::error("state: / is not a folder for it");
+    if (!std::filesystem::exists(path, error) || std::filesystem::is_regular_file(path + "/run/lock", error))
         return;
     if (!std::filesystem::is_directory(path, error))
         throw config::error("state: " + path + " is no folder");
@@ -59,6 +62,8 @@ void refuse_foreign(const std::string& path)
 
 std::string absolute(const std::string& path)
 {
+    if (path.empty())
+        throw config::error("state: names no folder");
     std::error_code error;
     const auto whole = std::filesystem::absolute(path, error);
     if (error)

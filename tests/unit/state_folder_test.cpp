@@ -42,6 +42,21 @@ TEST(state_folder, takes_no_folder_of_somebody_else)
     EXPECT_THROW(state_folder(folder.path()), config::error);
     EXPECT_THROW(state_folder(folder / "precious"), config::error);
     EXPECT_EQ(process::read_file(folder / "precious"), "work");
+    EXPECT_THROW(state_folder(""), config::error);
+}
+
+// A system's root has folders named run, and run/lock.
+TEST(state_folder, a_folder_named_as_its_lock_does_not_make_a_root_ours)
+{
+    const test::temp_folder folder;
+    fs::create_directories(folder / "root/run/lock");
+    fs::create_directories(folder / "root/etc");
+    fs::permissions(folder / "root", fs::perms::owner_all | fs::perms::others_read);
+    const auto before = fs::status(folder / "root").permissions();
+    EXPECT_THROW(state_folder(folder / "root"), config::error);
+    EXPECT_EQ(fs::status(folder / "root").permissions(), before);
+    EXPECT_FALSE(fs::exists(folder / "root/secrets"));
+    EXPECT_THROW(state_folder("/"), config::error);
 }
 
 TEST(state_folder, takes_one_that_was_copied_without_its_lock)
