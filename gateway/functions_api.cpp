@@ -11,6 +11,11 @@ namespace {
 
 http_response not_found(const function_name& name) { return text_answer(404, "error finding function " + name.full() + ": not found"); }
 
+http_response no_space(const std::string& space)
+{
+    return text_answer(400, "validation failed: field namespace: namespace " + space + " does not exist");
+}
+
 http_response of_operator(const function_name& name)
 {
     return text_answer(409, "function " + name.full() + " is a static endpoint of the operator's configuration; the API cannot change it");
@@ -18,8 +23,9 @@ http_response of_operator(const function_name& name)
 
 }
 
-functions_api::functions_api(loop& on, core::directory& known, key_value& functions, function_meters& counted, std::uint32_t replicas_max)
-    : known_(known), functions_(functions), counted_(counted), bounds_{replicas_max}, written_(on, mirror_deadline)
+functions_api::functions_api(loop& on, core::directory& known, key_value& functions, key_value& namespaces, function_meters& counted,
+                             std::uint32_t replicas_max)
+    : known_(known), functions_(functions), namespaces_(namespaces), counted_(counted), bounds_{replicas_max}, written_(on, mirror_deadline)
 {
     known_.on_function([this](const function_name& name) { written_.heard(name.key()); });
 }
@@ -62,14 +68,30 @@ void functions_api::create(const call& from)
     if (!spec)
         return from.reply(invalid_answer("validation failed", spec.error()));
     if (!known_.space(spec->name.space))
-        return from.reply(text_answer(400, "validation failed: field namespace: namespace " + spec->name.space + " does not exist"));
+        return from.reply(no_space(spec->name.space));
     spec->created_at = core::rfc3339(clock_now().wall);
     const auto name = spec->name;
     auto seen = written_.expect(name.key());
     functions_.create(name.key(), core::encode(*spec), [this, from, name, seen](const key_value::result<std::uint64_t>& result) {
         if (!result && result.error() == log_errc::wrong_sequence)
             return from.reply(text_answer(500, "unable to create function " + name.full() + ": it exists already"));
-        answer_change(from, written_, seen, result, 202);
+        if (!result || name.space == default_namespace)
+            return answer_change(from, written_, seen, result, 202);
+        keep_if_space_exists(from, name, seen);
+    });
+}
+
+// Its namespace may have been removed meanwhile. Whoever removes one looks for functions after that, and we look for the namespace after the function
+// is stored: one of the two sees the other.
+void functions_api::keep_if_space_exists(const call& from, const function_name& name, const mirror_wait::ticket_ptr& seen)
+{
+    namespaces_.get(name.space, [this, from, name, seen](const key_value::result<kv_entry>& space) {
+        const bool gone = space ? space->erased : space.error() == log_errc::not_found;
+        if (!gone)
+            return answer_change(from, written_, seen, key_value::result<void>(), 202);
+        functions_.erase(name.key(), [from, name](const key_value::result<void>& erased) {
+            from.reply(erased ? no_space(name.space) : store_failure(erased.error()));
+        });
     });
 }
 

@@ -12,7 +12,8 @@ namespace sluice::gateway {
 // cannot be changed here. Loop thread only; everything given to the constructor outlives it.
 class functions_api {
 public:
-    functions_api(loop& on, core::directory& known, key_value& functions, function_meters& counted, std::uint32_t replicas_max);
+    functions_api(loop& on, core::directory& known, key_value& functions, key_value& namespaces, function_meters& counted,
+                  std::uint32_t replicas_max);
 
     void list(const call& from);
     void show(const call& from);
@@ -22,11 +23,13 @@ public:
     void close() { written_.close(); }
 
 private:
+    void keep_if_space_exists(const call& from, const function_name& name, const mirror_wait::ticket_ptr& seen);
     void replace_stored(const call& from, function_spec spec, const kv_entry& stored);
     void remove_stored(const call& from, const function_name& name, const kv_entry& stored);
 
     core::directory& known_;
     key_value& functions_;
+    key_value& namespaces_;
     function_meters& counted_;
     core::deployment_bounds bounds_;
     mirror_wait written_;

@@ -23,8 +23,8 @@ http_response unlabelled() { return text_answer(400, "field labels: the label op
 
 }
 
-namespaces_api::namespaces_api(loop& on, core::directory& known, key_value& namespaces)
-    : known_(known), namespaces_(namespaces), written_(on, mirror_deadline)
+namespaces_api::namespaces_api(loop& on, core::directory& known, key_value& namespaces, key_value& functions)
+    : loop_(on), known_(known), namespaces_(namespaces), functions_(functions), written_(on, mirror_deadline)
 {
     known_.on_space([this](const std::string& name) { written_.heard(name); });
 }
@@ -102,13 +102,51 @@ void namespaces_api::remove(const call& from)
     const std::string name(from.name());
     if (name == default_namespace)
         return from.reply(text_answer(400, "the default namespace cannot be removed"));
-    if (!known_.space(name))
+    const auto* space = known_.space(name);
+    if (!space)
         return from.reply(not_found(name));
     if (const auto count = known_.functions_in(name).size(); count > 0)
         return from.reply(text_answer(409, "namespace " + name + " still has " + std::to_string(count) + " functions"));
     auto seen = written_.expect(name);
-    namespaces_.erase(name,
-                      [this, from, seen](const key_value::result<void>& result) { answer_change(from, written_, seen, result, 202); });
+    namespaces_.erase(name, [this, from, space = *space, seen](const key_value::result<void>& result) {
+        if (!result)
+            return from.reply(store_failure(result.error()));
+        removed(from, space, seen);
+    });
+}
+
+// What the mirror did not show yet may be stored. A function that is stored from now on finds the namespace gone, and is not kept.
+void namespaces_api::removed(const call& from, const namespace_spec& space, const mirror_wait::ticket_ptr& seen)
+{
+    looks_.remove_if([](const look& each) { return each.over; });
+    auto& at = looks_.emplace_back(loop_);
+    at.deadline.after(mirror_deadline, [this, from, space, seen, &at] { looked(from, space, seen, at, false); });
+    at.watcher = functions_.watch([&at, prefix = space.name + '.'](
+                                      const kv_entry& entry) { at.found = at.found || (!entry.erased && entry.key.starts_with(prefix)); },
+                                  [this, from, space, seen, &at] { looked(from, space, seen, at, true); });
+}
+
+void namespaces_api::looked(const call& from, const namespace_spec& space, const mirror_wait::ticket_ptr& seen, look& at, bool all)
+{
+    if (std::exchange(at.over, true))
+        return;
+    at.deadline.cancel();
+    loop_.post([watcher = std::shared_ptr<key_value::watcher>(std::move(at.watcher))] {}); // not destroyed in a call of its own
+    if (!at.found && !all)
+        return from.reply(store_failure(log_errc::unknown));
+    if (!at.found)
+        return answer_change(from, written_, seen, key_value::result<void>(), 202);
+    namespaces_.create(space.name, core::encode(space), [from, name = space.name](const key_value::result<std::uint64_t>& restored) {
+        if (!restored && restored.error() != log_errc::wrong_sequence)
+            return from.reply(store_failure(restored.error()));
+        from.reply(text_answer(409, "namespace " + name + " has got a function meanwhile"));
+    });
+}
+
+void namespaces_api::close()
+{
+    written_.close();
+    looks_.clear();
 }
 
 }

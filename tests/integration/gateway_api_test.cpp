@@ -1,4 +1,5 @@
 #include "tests/support/gateway_fixture.hpp"
+#include "tests/support/raw_socket.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <boost/json/parse.hpp>
@@ -94,6 +95,31 @@ TEST_F(gateway_api, a_static_endpoint_cannot_be_changed)
     EXPECT_EQ(got.status, 409u);
     EXPECT_THAT(got.body, HasSubstr("operator"));
     EXPECT_EQ(ask("GET", "/system/function/f").status, 200u);
+}
+
+// A function must not be left in a namespace that is gone: of a deployment and a removal at once, one loses.
+TEST_F(gateway_api, a_namespace_that_gets_a_function_while_it_is_removed_stays_or_the_function_goes)
+{
+    start();
+    const auto request = [](const std::string& method, const std::string& target, const std::string& body) {
+        return method + ' ' + target + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size())
+            + "\r\n\r\n" + body;
+    };
+    for (int i = 0; i < 20; ++i) {
+        const auto name = "race" + std::to_string(i);
+        ASSERT_EQ(ask("POST", "/system/namespace/", "", R"({"name":")" + name + R"(","labels":{"openfaas":"1"}})").status, 201u);
+        const auto deploys = test::raw_socket::connect(loop_, server_->port()), removes = test::raw_socket::connect(loop_, server_->port());
+        const auto deploy =
+            request("POST", "/system/functions", R"({"service":"f","image":"i","envProcess":"cat","namespace":")" + name + "\"}");
+        const auto remove = request("DELETE", "/system/namespace/" + name, "");
+        (i % 2 ? deploys : removes)->send(i % 2 ? deploy : remove);
+        (i % 2 ? removes : deploys)->send(i % 2 ? remove : deploy);
+        ASSERT_TRUE(test::loop_until(loop_, [&] { return deploys->ended && removes->ended; }));
+        const bool deployed = deploys->received.starts_with("HTTP/1.1 202"), removed = removes->received.starts_with("HTTP/1.1 202");
+        EXPECT_FALSE(deployed && removed) << name;
+        EXPECT_EQ(ask("GET", "/system/function/f?namespace=" + name).status, deployed ? 200u : 404u);
+        EXPECT_EQ(ask("GET", "/system/namespace/" + name).status, removed ? 404u : 200u);
+    }
 }
 
 TEST_F(gateway_api, functions_live_in_namespaces)
