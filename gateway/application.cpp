@@ -1,5 +1,6 @@
 #include "gateway/application.hpp"
 
+#include "adapters/process/files.hpp"
 #include "gateway/rest.hpp"
 #include "sluice/version.hpp"
 
@@ -61,7 +62,12 @@ std::string info_json()
 
 intake::bounds intake_bounds(const options& with)
 {
-    return {with.publishes_max, with.publish_bytes_max, std::min(milliseconds(1'000), with.ready_deadline / 4)};
+    intake::bounds bounds{with.publishes_max, with.publish_bytes_max, std::min(milliseconds(1'000), with.ready_deadline / 4), {}, 0};
+    if (!with.store_folder.empty()) {
+        bounds.store_free = [folder = with.store_folder] { return process::free_bytes(folder); };
+        bounds.store_free_min = with.store_free_min;
+    }
+    return bounds;
 }
 
 function_proxy::bounds proxy_bounds(const options& with)
@@ -95,8 +101,8 @@ application::application(loop& on, nats::stores opened, const options& with, std
       replicas_(on, client_options_of(answers_)),
       async_(known_, policy_, intake_, function_meters_, log),
       proxy_(known_, replicas_, function_meters_, proxy_bounds(with)),
-      functions_(on, known_, *stores_.functions, function_meters_, with.function_replicas_max),
-      namespaces_(on, known_, *stores_.namespaces)
+      functions_(on, known_, *stores_.functions, *stores_.namespaces, function_meters_, with.function_replicas_max),
+      namespaces_(on, known_, *stores_.namespaces, *stores_.functions)
 {
     policy_.partitions = intake_.partitions();
     policy_.body_bytes_max = with.body_bytes_max;

@@ -31,6 +31,8 @@ struct options {
     milliseconds publish_deadline{5'000};                       // from acceptance to the log's answer
     milliseconds ready_deadline{5'000};                         // without an answer of JetStream: not ready
     std::uint32_t publishes_max = 8192;                         // asynchronous calls that wait for the log's answer
+    std::string store_folder;                                   // of a NATS server on this machine; empty: unknown
+    std::uint64_t store_free_min = 256ull * 1024 * 1024;        // with less left on its disk, calls are refused
     std::uint64_t publish_bytes_max = 256ull * 1024 * 1024;     // the bytes of those
     std::uint32_t connections_max = 10'000;
     milliseconds header_deadline{10'000};

@@ -29,6 +29,10 @@ std::optional<core::refusal> intake::refusal_for(std::uint32_t partition, std::u
     if (fills_[partition].shut)
         return core::refusal{503, "the queue is full: its log has reached " + std::to_string(full_percent) + " % of its size",
                              full_retry_s};
+    if (disk_low_)
+        return core::refusal{
+            503, "the store's disk is full: less than store_free_min, " + std::to_string(bounds_.store_free_min) + " bytes, is left",
+            full_retry_s};
     if (under_way_ >= bounds_.appends_max)
         return core::refusal{503, "too many calls are being accepted: publishes_max is " + std::to_string(bounds_.appends_max),
                              busy_retry_s};
@@ -50,6 +54,9 @@ void intake::append(const core::accepted& call, std::function<void(message_log::
         bytes_under_way_ -= bytes;
         fills_[partition].bytes += bytes + message_overhead_bytes;
         judge(partition);
+        if (store_free_)
+            *store_free_ -= std::min(*store_free_, bytes + message_overhead_bytes);
+        judge_disk();
         note(stored);
         done(std::move(stored));
     });
@@ -63,6 +70,7 @@ void intake::close()
 
 void intake::poll()
 {
+    look_at_disk();
     for (std::uint32_t partition = 0; partition < logs_.size(); ++partition)
         logs_[partition]->info([this, partition](message_log::result<log_info> info) { heard(partition, info); });
     poll_.after(bounds_.poll_interval, [this] { poll(); });
@@ -97,6 +105,24 @@ void intake::judge(std::uint32_t partition)
         log_.warn("log full, calls are refused partition={} bytes={} bytes_max={}", partition, log.bytes, log.bytes_max);
     else
         log_.info("log has room again partition={} bytes={} bytes_max={}", partition, log.bytes, log.bytes_max);
+}
+
+void intake::look_at_disk()
+{
+    store_free_ = bounds_.store_free ? bounds_.store_free() : std::nullopt;
+    judge_disk();
+}
+
+void intake::judge_disk()
+{
+    const bool low = store_free_ && *store_free_ < bounds_.store_free_min;
+    if (low == disk_low_)
+        return;
+    disk_low_ = low;
+    if (low)
+        log_.warn("store's disk is full, calls are refused free={} store_free_min={}", *store_free_, bounds_.store_free_min);
+    else
+        log_.info("store's disk has room again free={}", store_free_.value_or(0));
 }
 
 void intake::note(const message_log::result<stored_at>& stored)

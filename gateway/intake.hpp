@@ -12,7 +12,8 @@
 
 namespace sluice::gateway {
 
-// The way into the partitions' logs: bounded in calls and bytes under way, and closed for a partition whose log is 80 % full. A log's own
+// The way into the partitions' logs: bounded in calls and bytes under way, and closed for a partition whose log is 80 % full, and for all while
+// the store's disk has little left. A log's own
 // refusal is only a backstop, because an R3 stream of nats-server 2.9 that gets full loses acked messages. How full a log is, is asked every
 // second; in between, what went in here is added. Says at each change of state whether the logs answer. Loop thread only.
 class intake {
@@ -21,6 +22,10 @@ public:
         std::uint32_t appends_max = 8192;
         std::uint64_t bytes_max = 256ull * 1024 * 1024;
         milliseconds poll_interval{1'000};
+        // What is left on the disk of the store, where that is known; below the minimum nothing goes in: a store that has filled its disk can
+        // neither record what ends nor remove it.
+        std::function<std::optional<std::uint64_t>()> store_free = {};
+        std::uint64_t store_free_min = 0;
     };
     intake(loop& on, std::vector<std::unique_ptr<message_log>> logs, bounds with, logger& log);
 
@@ -47,6 +52,8 @@ private:
         bool shut = false;
     };
     void poll();
+    void look_at_disk();
+    void judge_disk();
     void heard(std::uint32_t partition, const message_log::result<log_info>& info);
     void note(const message_log::result<stored_at>& stored);
     void judge(std::uint32_t partition);
@@ -61,6 +68,8 @@ private:
     std::uint64_t bytes_under_way_ = 0;
     std::chrono::steady_clock::time_point answered_at_{};
     bool failing_ = false;
+    std::optional<std::uint64_t> store_free_; // as last seen, less what went in since
+    bool disk_low_ = false;
 };
 
 }

@@ -81,6 +81,11 @@ void add_to(config::table& table, options& into)
     table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
     table.bytes("log_bytes_max", "of a partition's log, when it is made; calls are refused from 80 % of what the log has",
                 into.log_bytes_max, 16 * mib, 1ull << 50);
+    table.text("store_folder", "folder of the NATS server's store where that is on this machine, to watch its disk; empty: not watched",
+               into.store_folder);
+    table.bytes("store_free_min",
+                "asynchronous calls are refused while the disk of store_folder has less left, so that what is accepted can be finished",
+                into.store_free_min, 0, 1ull << 50);
     nats::add_replicas_to(table, into.replicas);
     add_bounds(table, into);
     table.list("callback_allow", "addresses, CIDRs or host names, with or without port, that callbacks may go to besides public addresses",

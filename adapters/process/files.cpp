@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdexcept>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -136,6 +137,14 @@ void check_readable(const std::string& path)
     } catch (const std::system_error& wrong) {
         throw std::invalid_argument("cannot be read: " + wrong.code().message());
     }
+}
+
+std::optional<std::uint64_t> free_bytes(const std::string& folder) noexcept
+{
+    struct statvfs found {};
+    if (::statvfs(folder.c_str(), &found) != 0)
+        return std::nullopt;
+    return std::uint64_t{found.f_bavail} * found.f_frsize;
 }
 
 void write_ready_file(const std::string& path, const std::string& host, unsigned port)

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,9 @@ std::optional<std::string> look_into_file(const std::string& path);
 // For an option that names a file: throws std::invalid_argument saying why it cannot be read, such as "cannot be read: No such file ...".
 // A pipe or a device only has to be there.
 void check_readable(const std::string& path);
+
+// Bytes that the file system below the folder has left for us; nothing where that cannot be learnt.
+std::optional<std::uint64_t> free_bytes(const std::string& folder) noexcept;
 
 // Tells whoever waits for it that a role is ready, and where it listens: "host:port\n", a numeric IPv6 host in brackets;
 // without a listener (port 0) "no listener\n". Does nothing when `path` is empty.

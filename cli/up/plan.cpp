@@ -147,6 +147,8 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
                         .flag("--basic-auth-password-file", state.secret_file("basic-auth-password"))
                         .list("--callback-allow", with.callback_allow)
                         .build());
+    if (with.nats.url.empty())
+        roles.back().argv.push_back("--store-folder=" + state.nats_folder());
     keep_port(roles.back(), state.ready_file("gateway"));
     return roles;
 }

@@ -1,5 +1,6 @@
 #include "tests/support/gateway_fixture.hpp"
 #include "tests/support/raw_socket.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <spdlog/sinks/ostream_sink.h>
 #include <sstream>
@@ -68,6 +69,20 @@ protected:
     std::vector<slow_log::asked> appends_;
     std::size_t logs_ = 0;
 };
+
+TEST_F(gateway_bounds, a_store_whose_disk_is_nearly_full_takes_no_more)
+{
+    const test::temp_folder folder;
+    options_.store_folder = folder.path();
+    options_.store_free_min = 1ull << 50;
+    start();
+    deploy({"f", "openfaas-fn"});
+    const auto refused = ask("POST", "/async-function/f", "", "x");
+    EXPECT_EQ(refused.status, 503u);
+    EXPECT_THAT(refused.body, HasSubstr("store_free_min"));
+    EXPECT_TRUE(find(refused.fields, "Retry-After"));
+    EXPECT_TRUE(appends_.empty());
+}
 
 TEST_F(gateway_bounds, a_body_for_nobody_is_not_waited_for)
 {
