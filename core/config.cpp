@@ -65,9 +65,9 @@ std::string key_of_flag(std::string_view flag)
 void table::text(std::string key, std::string help, std::string& member, value_check check, value_mask mask)
 {
     assert(!find(key));
-    auto set = [&member, check = std::move(check)](std::string_view given) {
+    auto set = [&member, check = std::move(check), may_be_empty = member.empty()](std::string_view given) {
         refuse_control_characters(given);
-        if (check && !given.empty())
+        if (check && !(given.empty() && may_be_empty))
             check(std::string(given));
         member = given;
     };

@@ -39,7 +39,7 @@ std::string join_list(const std::vector<std::string>& items);
 class table {
 public:
     // Each registers a key on a member whose present value is the default. The member outlives the table. A check is not asked about an
-    // empty text, which stands for "not given".
+    // empty text where the default is empty too: there it stands for "not given".
     void text(std::string key, std::string help, std::string& member, value_check check = {}, value_mask mask = {});
     void flag(std::string key, std::string help, bool& member);
     void number(std::string key, std::string help, std::uint64_t& member, std::uint64_t min, std::uint64_t max);

@@ -164,4 +164,17 @@ static_function parse_static_function(std::string_view text)
     return read;
 }
 
+std::vector<static_function> parse_static_functions(const std::vector<std::string>& list)
+{
+    std::vector<static_function> all;
+    for (const auto& text : list) {
+        auto next = parse_static_function(text);
+        for (const auto& before : all)
+            if (before.name == next.name)
+                throw config::error("static_function: " + next.name.full() + " is given twice");
+        all.push_back(std::move(next));
+    }
+    return all;
+}
+
 }

@@ -36,5 +36,7 @@ struct static_function {
     endpoint replica;
 };
 static_function parse_static_function(std::string_view text); // throws config::error naming static_function
+// Of a whole list; throws likewise where two are of one name.
+std::vector<static_function> parse_static_functions(const std::vector<std::string>& list);
 
 }

@@ -1,5 +1,6 @@
 #include "cli/up/up.hpp"
 #include "core/option_checks.hpp"
+#include "core/replica_plan.hpp"
 
 #include <utility>
 
@@ -8,6 +9,7 @@ namespace sluice::up {
 void check(const options& given)
 {
     nats::check(given.nats);
+    core::parse_static_functions(given.static_function);
     if (given.run_then_stop && given.run.empty())
         throw config::error("run_then_stop: there is no command to wait for: set run");
     if (given.nats.url.empty() && (!given.nats.user.empty() || !given.nats.credentials_file.empty() || !given.nats.ca_file.empty()))

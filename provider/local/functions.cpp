@@ -41,8 +41,7 @@ functions::functions(loop& on, const options& given, ports buckets, const state_
       starts_(meters.make_counter("sluice_provider_replica_starts_total", "Replicas started")),
       failures_(meters.make_counter("sluice_provider_replica_failures_total", "Replicas that ended or could not be started, unasked"))
 {
-    for (const auto& text : given.static_function)
-        statics_.push_back(core::parse_static_function(text));
+    statics_ = core::parse_static_functions(given.static_function);
 }
 
 functions::~functions() { *here_ = false; }
@@ -122,6 +121,9 @@ void functions::take_spec(const function_spec& spec)
     else
         static_specs_.erase(key);
     if (const auto* fixed = find_static(key)) {
+        if (spec.static_url.empty())
+            events_.warn("deployed function replaced by the static endpoint of its name; deploy it again when that is gone function={}",
+                         spec.name.full());
         if (begun_)
             write_static(*fixed, &spec);
         return;

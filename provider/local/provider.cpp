@@ -8,6 +8,7 @@
 #include "adapters/nats/stores.hpp"
 #include "adapters/process/files.hpp"
 #include "core/option_checks.hpp"
+#include "core/replica_plan.hpp"
 #include "provider/local/functions.hpp"
 #include "provider/local/state_file.hpp"
 #include "sluice/wire.hpp"
@@ -150,7 +151,11 @@ void add_to(config::table& table, options& into)
     table.flag("keep_replicas", "replicas go on running when the provider is stopped", into.keep_replicas);
 }
 
-void check(const options& given) { nats::check(given.nats); }
+void check(const options& given)
+{
+    nats::check(given.nats);
+    core::parse_static_functions(given.static_function);
+}
 
 int run(const options& given)
 {

@@ -79,7 +79,8 @@ class CommandLine(unittest.TestCase):
                      ("queue-worker", "callback_ca_file", "/nowhere"), ("queue-worker", "nats_password_file", "/nowhere"),
                      ("provider", "static_function", "x=ftp://h:1"), ("provider", "metrics_listen", "::1:9"),
                      ("watchdog", "listen", "8080"), ("watchdog", "metrics_listen", "x"),
-                     ("up", "listen", "8080"), ("up", "callback_allow", "a b"), ("up", "static_function", "x"), ("up", "nats", "nats://:1"),
+                     ("up", "listen", "8080"), ("up", "listen", ""), ("gateway", "listen", ""), ("up", "callback_allow", "a b"),
+                     ("up", "static_function", "x"), ("up", "nats", "nats://:1"),
                      ("up", "nats_ca_file", "/nowhere"), ("up", "role_option", "gateway.no_such_key=1"),
                      ("up", "role_option", "queue-worker.calls_max=1"), ("up", "role_option", "watchdog.listen=127.0.0.1:1"),
                      ("queue-worker", "nats_password_file", str(empty)), ("gateway", "basic_auth_user_file", str(empty))]
@@ -103,6 +104,12 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(alone.returncode, 2, role)
             self.assertIn("nats_key_file", alone.stderr)
         self.assertEqual(sluice("gateway", "--basic-auth-user-file", "/dev/null").returncode, 2)
+        twice = "a=http://127.0.0.1:1;a.openfaas-fn=http://127.0.0.1:2"
+        for role in ("up", "provider"):
+            refused = sluice(role, "--static-function", twice)
+            self.assertEqual(refused.returncode, 2, role)
+            self.assertIn("static_function: a.openfaas-fn is given twice", refused.stderr)
+        self.assertEqual(sluice("up", "--state=").returncode, 2)
         self.assertIn("state_folder", sluice("provider").stderr)
         self.assertEqual(sluice("provider").returncode, 2)
 

@@ -247,6 +247,10 @@ TEST_F(config_test, a_check_is_asked_about_each_value_whatever_its_source)
     EXPECT_EQ(message_of_read(), "flag --name: \"y\" is no x");
     from.arguments = {"--name="};
     EXPECT_EQ(message_of_read(), "") << "nothing given";
+    std::string always = "x";
+    table.text("always", "Never empty.", always, only_x);
+    from.arguments = {"--always="};
+    EXPECT_EQ(message_of_read(), "flag --always: \"\" is no x");
     from.arguments.clear();
     from.environment = {{"SLUICE_MANY", "x;z"}};
     EXPECT_EQ(message_of_read(), "environment variable SLUICE_MANY: \"x;z\" has the item \"z\", which is no x");

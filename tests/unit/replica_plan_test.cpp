@@ -111,6 +111,8 @@ TEST(replica_plan, a_static_function_is_read)
          {"fn", "=http://127.0.0.1:1", "FN=http://127.0.0.1:1", "fn=https://127.0.0.1:1", "fn=http://name:1", "fn=http://127.0.0.1:1/path",
           "fn=http://127.0.0.1:1,max_inflight=", "fn=http://127.0.0.1:1,max_inflight=x", "fn=http://127.0.0.1:1,other=1"})
         EXPECT_THROW(parse_static_function(wrong), config::error) << wrong;
+    EXPECT_EQ(parse_static_functions({"fn=http://localhost:1", "fn.space=http://localhost:1"}).size(), 2u);
+    EXPECT_THROW(parse_static_functions({"fn=http://localhost:1", "fn.openfaas-fn=http://localhost:2"}), config::error);
 }
 
 TEST(replica_records, survive_being_written_and_read)
