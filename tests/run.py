@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every test there is and closes with one line: N passed, N failed.
 
-    tests/run.py [--build DIR] [--kind KIND]... [--only PATTERN]... [--timeout SECONDS] [WORD]...
+    tests/run.py [--build DIR] [--kind KIND]... [--only PATTERN]... [--timeout SECONDS] [--histories N] [WORD]...
 
 A test is one executable of tests/<kind>/<name>_test.cpp or tests/fuzz/<name>_fuzz.cpp (its gtest cases are counted), a unittest
 tests/<kind>/<name>_test.py, or tests/tidy/tidy.py. It has a deadline; beyond it, its whole process group is killed. A crash, a deadline missed, a
@@ -135,7 +135,7 @@ def kill_group(pid):
         pass
 
 
-def run(test, timeout):
+def run(test, timeout, histories):
     result = Result()
     if not test.built:
         result.fail(f"{test.command[0]} is not built")
@@ -147,6 +147,8 @@ def run(test, timeout):
     temporary = pathlib.Path(folder, "t")
     temporary.mkdir()
     environment = dict(os.environ, TMPDIR=str(temporary), TEST_TMPDIR=str(temporary), SLUICE_BUILD=str(test.build))
+    if test.kind == "unit" and histories:
+        environment.setdefault("SLUICE_SIM_SEEDS", str(histories))
     began = time.monotonic()
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT,
@@ -199,11 +201,11 @@ def show(test, result):
         print(f"       {test.name}: {note}", flush=True)
 
 
-def run_all(tests, timeout):
+def run_all(tests, timeout, histories):
     """Yields each test with its result as it finishes."""
     together = [t for t in tests if t.kind not in ALONE]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        started = {pool.submit(run, t, timeout): t for t in together}
+        started = {pool.submit(run, t, timeout, histories): t for t in together}
         try:
             for done in concurrent.futures.as_completed(started):
                 yield started[done], done.result()
@@ -212,7 +214,7 @@ def run_all(tests, timeout):
             raise
     for test in tests:
         if test.kind in ALONE:
-            yield test, run(test, timeout)
+            yield test, run(test, timeout, histories)
 
 
 def stop(number, _frame):
@@ -229,6 +231,7 @@ def main(arguments):
     parser.add_argument("--kind", "--folder", action="append", default=[], choices=KINDS, help="only this kind; may be repeated")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="only tests whose name matches or contains it")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for each executable (300)")
+    parser.add_argument("--histories", type=int, metavar="N", help="of the engine's simulated world; SLUICE_SIM_SEEDS wins")
     parser.add_argument("words", nargs="*", metavar="WORD", help="as --only")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -237,7 +240,7 @@ def main(arguments):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     passed = failed = skipped = 0
-    for test, result in run_all(tests, options.timeout):
+    for test, result in run_all(tests, options.timeout, options.histories):
         show(test, result)
         passed, failed, skipped = passed + result.passed, failed + result.failed, skipped + result.skipped
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)

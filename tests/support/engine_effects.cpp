@@ -9,10 +9,10 @@ using namespace core;
 
 namespace {
 
-boost::system::result<stored_at> store(environment& env, std::uint32_t partition, const journal_writer::append& what)
+boost::system::result<stored_at> store(environment& env, const ledger::ownership& by, const journal_writer::append& what)
 {
-    auto& journal = env.partitions[partition].journal;
-    if (env.is(mutation::ack_without_storing) && env.fault(50))
+    auto& journal = env.partitions[by.partition].journal;
+    if (env.is(mutation::ack_without_storing) && env.goes_wrong(50))
         return stored_at{what.expected_last_sequence + 1, false};
     const auto before = journal.last();
     const auto expected = env.is(mutation::no_fencing) ? std::nullopt : std::optional(what.expected_last_sequence);
@@ -20,9 +20,20 @@ boost::system::result<stored_at> store(environment& env, std::uint32_t partition
     if (env.is(mutation::no_fencing))
         result = stored_at{what.expected_last_sequence + 1, false};
     if (journal.last() > before)
-        env.books.journal_stored(partition, journal.last(), what.payload);
+        env.books.journal_stored(by.partition, journal.last(), what.payload);
+    if (journal.last() > before && what.batch == 0)
+        env.new_owner(by);
+    if (result && result->duplicate)
+        env.faults.hit(fault::append_was_stored_before);
+    if (!result && !env.books.current(by))
+        env.faults.hit(fault::stale_writer_refused);
     return result;
 }
+
+// What becomes of an append, in hundred.
+struct append_fates {
+    static constexpr unsigned never_arrived = 3, unavailable = 4, ack_lost = 9, ack_late = 12;
+};
 
 }
 
@@ -35,16 +46,25 @@ void engine_worker::perform(act::append& what)
             if (const auto* answered = std::get_if<journal::answered>(&next); answered && env_.random.below(4) == 0)
                 env_.books.callback_sent(of, *answered, 1);
     // The request outlives its sender: it is at the server, or under way to it. Only its answer may find nobody.
-    request([this, me = weak_from_this(), &env = env_, slot, of, append = std::move(what.what)] {
+    request(slot, [this, me = weak_from_this(), &env = env_, slot, of, append = std::move(what.what)](bool reached) {
         boost::system::result<stored_at> result = log_errc::unknown;
+        auto wait = env.random.wait(20, 300);
         const auto fate = env.calm ? 100 : env.random.below(100);
-        if (fate >= 4)
-            result = store(env, of.partition, append);
-        if (fate >= 4 && fate < 9)
-            result = log_errc::unknown; // its answer is lost
-        if (fate == 3)
+        if (!reached || fate < append_fates::never_arrived) {
+            env.faults.hit(fault::append_never_arrived);
+            wait = env.random.wait(1'000, 200'000);
+        } else if (fate < append_fates::unavailable) {
+            env.faults.hit(fault::append_unavailable);
             result = log_errc::unavailable;
-        const auto wait = fate < 9 && fate != 3 ? env.random.wait(1'000, 500'000) : env.random.wait(20, env.fault(50) ? 30'000 : 300);
+        } else {
+            result = store(env, of, append);
+            if (fate < append_fates::ack_late) {
+                env.faults.hit(fate < append_fates::ack_lost ? fault::ack_lost : fault::ack_late);
+                wait = env.random.wait(1'000, 200'000);
+            }
+            if (fate < append_fates::ack_lost)
+                result = log_errc::unknown;
+        }
         if (auto self = me.lock())
             deliver(wait, [this, slot, batch = append.batch, result] { engine_.append_result(slot, batch, result, now()); });
     });
@@ -52,20 +72,23 @@ void engine_worker::perform(act::append& what)
 
 void engine_worker::perform(act::read_back& what)
 {
-    request([this, me = weak_from_this(), &env = env_, slot = what.slot, sequence = what.sequence, &journal = streams(what.slot).journal] {
-        boost::system::result<log_message> result = log_errc::unavailable;
-        if (!env.fault(100))
-            result = journal.get(sequence);
-        if (auto self = me.lock())
-            deliver(env.random.wait(20, 300), [this, slot, result] { engine_.read_back_result(slot, result, now()); });
-    });
+    const auto slot = what.slot;
+    request(slot,
+            [this, me = weak_from_this(), &env = env_, slot, sequence = what.sequence, &journal = streams(slot).journal](bool reached) {
+                boost::system::result<log_message> result = log_errc::unavailable;
+                if (reached && !env.goes_wrong(100, fault::read_failed))
+                    result = journal.get(sequence);
+                if (auto self = me.lock())
+                    deliver(env.random.wait(20, 300), [this, slot, result] { engine_.read_back_result(slot, result, now()); });
+            });
 }
 
 void engine_worker::perform(act::ask_last& what)
 {
-    request([this, me = weak_from_this(), &env = env_, slot = what.slot, &journal = streams(what.slot).journal] {
+    const auto slot = what.slot;
+    request(slot, [this, me = weak_from_this(), &env = env_, slot, &journal = streams(slot).journal](bool reached) {
         boost::system::result<log_info> result = log_errc::unknown;
-        if (!env.fault(100))
+        if (reached && !env.goes_wrong(100, fault::read_failed))
             result = journal.info();
         if (auto self = me.lock())
             deliver(env.random.wait(20, 300), [this, slot, result] { engine_.last_result(slot, result, now()); });
@@ -73,12 +96,12 @@ void engine_worker::perform(act::ask_last& what)
 }
 
 // Reads one message, as it is when the request arrives.
-void engine_worker::fetch(const model_stream& from, std::uint64_t sequence,
+void engine_worker::fetch(std::uint32_t slot, const model_stream& from, std::uint64_t sequence,
                           std::function<void(const boost::system::result<log_message>&)> done)
 {
-    request([this, me = weak_from_this(), &env = env_, &from, sequence, done = std::move(done)] {
+    request(slot, [this, me = weak_from_this(), &env = env_, &from, sequence, done = std::move(done)](bool reached) {
         boost::system::result<log_message> result = log_errc::unavailable;
-        if (!env.fault(50))
+        if (reached && !env.goes_wrong(50, fault::read_failed))
             result = from.get(sequence);
         if (auto self = me.lock())
             deliver(env.random.wait(20, 300), [done, result] { done(result); });
@@ -88,51 +111,56 @@ void engine_worker::fetch(const model_stream& from, std::uint64_t sequence,
 void engine_worker::perform(act::fetch_call& what)
 {
     const auto& of = streams(what.call.slot);
-    fetch(what.from_journal ? of.journal : of.log, what.sequence,
+    env_.faults.hit(what.from_journal ? fault::carried_body_fetched : fault::body_fetched_again);
+    fetch(what.call.slot, what.from_journal ? of.journal : of.log, what.sequence,
           [this, call = what.call](const auto& result) { engine_.call_fetched(call, result, now()); });
 }
 
 void engine_worker::perform(act::fetch_straggler& what)
 {
-    fetch(streams(what.slot).log, what.sequence,
+    fetch(what.slot, streams(what.slot).log, what.sequence,
           [this, what](const auto& result) { engine_.straggler_fetched(what.slot, what.sequence, result, now()); });
 }
 
 void engine_worker::perform(act::fetch_journal& what)
 {
-    fetch(streams(what.slot).journal, what.sequence,
+    fetch(what.slot, streams(what.slot).journal, what.sequence,
           [this, what](const auto& result) { engine_.journal_fetched(what.slot, what.sequence, result, now()); });
 }
 
 void engine_worker::perform(act::fetch_answer& what)
 {
-    fetch(streams(what.call.slot).journal, what.journal_sequence,
+    env_.faults.hit(fault::answer_fetched_again);
+    fetch(what.call.slot, streams(what.call.slot).journal, what.journal_sequence,
           [this, call = what.call](const auto& result) { engine_.answer_fetched(call, result, now()); });
 }
 
 void engine_worker::perform(act::purge_log& what)
 {
     auto below = what.below + (env_.is(mutation::log_purged_too_far) ? 1 : 0);
-    request([this, me = weak_from_this(), &env = env_, what, below, of = by(what.slot), &log = streams(what.slot).log] {
-        // A log that has lost its tail is not purged by an owner from before: what is there now is not what that one settled.
-        const bool done = below <= log.last() + 1 && of.log_losses == log.losses() && !env.fault(100);
-        if (done) {
-            env.books.log_purged(of.partition, below, log.last());
-            log.purge_below(below);
-        }
-        const bool told = done && !env.fault(100);
-        if (auto self = me.lock())
-            deliver(env.random.wait(20, 300), [this, what, told] { engine_.log_purged(what.slot, what.below, told); });
-    });
+    request(what.slot,
+            [this, me = weak_from_this(), &env = env_, what, below, of = by(what.slot), &log = streams(what.slot).log](bool reached) {
+                // A log that has lost its tail is not purged by an owner from before: what is there now is not what that one settled.
+                const bool possible = reached && below <= log.last() + 1 && of.log_losses == log.losses();
+                const bool done = possible && !env.goes_wrong(100, fault::purge_failed);
+                if (done) {
+                    env.books.log_purged(of.partition, below, log.last());
+                    log.purge_below(below);
+                }
+                const bool told = done && !env.goes_wrong(100, fault::purge_unacknowledged);
+                if (auto self = me.lock())
+                    deliver(env.random.wait(20, 300), [this, what, told] { engine_.log_purged(what.slot, what.below, told); });
+            });
 }
 
 void engine_worker::perform(act::purge_journal& what)
 {
     const auto below = what.below + (env_.is(mutation::journal_purged_too_far) ? 1 : 0);
-    request([&env = env_, below, partition = by(what.slot).partition, &journal = streams(what.slot).journal] {
-        if (env.fault(100))
+    request(what.slot, [&env = env_, below, partition = by(what.slot).partition, &journal = streams(what.slot).journal](bool reached) {
+        if (!reached || env.goes_wrong(100, fault::purge_failed))
             return;
         env.books.journal_purged(partition, below, journal.last());
+        env.faults.hit(fault::journal_purged);
         journal.purge_below(below);
     });
 }
@@ -156,28 +184,57 @@ outcome answered_with(unsigned status, std::string body, bool by_component)
 }
 
 struct fates { // of a call at a replica, in hundred
-    static constexpr unsigned refused = 5, full = 10, lost_before = 13, component_error = 16, lost_after = 19, timed_out = 21,
+    static constexpr unsigned refused = 5, full = 10, broken_before = 13, component_error = 16, broken_after = 19, timed_out = 21,
                               own_error = 26;
 };
 
 outcome execute(environment& env, const act::dispatch& what, std::uint32_t partition)
 {
     const auto fate = env.calm ? 100 : env.random.below(100);
+    const auto fails = [&env](fault how, outcome with) {
+        env.faults.hit(how);
+        return with;
+    };
     if (fate < fates::refused)
-        return failed_with(outcome_kind::refused);
+        return fails(fault::call_refused, failed_with(outcome_kind::refused));
     if (fate < fates::full)
-        return answered_with(429, "full", true);
-    if (fate < fates::lost_before)
-        return failed_with(outcome_kind::unreachable);
+        return fails(fault::replica_full, answered_with(429, "full", true));
+    if (fate < fates::broken_before)
+        return fails(fault::call_broken_before, failed_with(outcome_kind::unreachable));
     const auto answer = "answer " + std::to_string(++env.executions) + std::string(env.random.below(60), 'a');
     env.books.executed(partition, *what.what, answer);
     if (fate < fates::component_error)
-        return answered_with(502, answer, true);
-    if (fate < fates::lost_after)
-        return failed_with(outcome_kind::unreachable);
+        return fails(fault::component_error, answered_with(502, answer, true));
+    if (fate < fates::broken_after)
+        return fails(fault::call_broken_after, failed_with(outcome_kind::unreachable));
     if (fate < fates::timed_out)
-        return failed_with(outcome_kind::timed_out);
-    return answered_with(fate < fates::own_error ? 500 : 200, answer, false);
+        return fails(fault::call_timed_out, failed_with(outcome_kind::timed_out));
+    if (fate < fates::own_error)
+        return fails(fault::own_error, answered_with(fate % 2 == 0 ? 500 : 503, answer, false));
+    return answered_with(200, answer, false);
+}
+
+// What becomes of a callback, in hundred.
+struct callback_fates {
+    static constexpr unsigned refused = 7, hangs = 10, answer_lost = 15, rejected = 20;
+};
+
+outcome call_back(environment& env, const journal::answered& what, std::uint32_t partition)
+{
+    const auto fate = env.calm ? 100 : env.random.below(100);
+    if (fate < callback_fates::hangs) {
+        env.faults.hit(fate < callback_fates::refused ? fault::callback_refused : fault::callback_hangs);
+        return failed_with(fate < callback_fates::refused ? outcome_kind::refused : outcome_kind::timed_out);
+    }
+    if (fate >= callback_fates::answer_lost && fate < callback_fates::rejected) {
+        env.faults.hit(fault::callback_rejected);
+        return answered_with(fate % 2 == 0 ? 500 : 429, "", false);
+    }
+    env.books.callback_received(partition, what);
+    if (fate >= callback_fates::rejected)
+        return answered_with(204, "", false);
+    env.faults.hit(fault::callback_answer_lost);
+    return failed_with(outcome_kind::unreachable);
 }
 
 }
@@ -192,9 +249,9 @@ void engine_worker::perform(act::dispatch& what)
         // The request reaches the replica though its sender may have crashed meanwhile.
         const auto result = execute(env, what, of.partition);
         const auto self = me.lock();
-        if (!self || (env.is(mutation::answer_forgotten) && env.fault(30)))
+        if (!self || (env.is(mutation::answer_forgotten) && env.goes_wrong(30)))
             return;
-        deliver(env.random.wait(50, env.fault(50) ? 500'000 : 5'000), [this, of, what, result] {
+        deliver(env.random.wait(50, env.goes_wrong(50, fault::answer_slow) ? 500'000 : 5'000), [this, of, what, result] {
             env_.books.attempt_ended(of, what, result);
             engine_.attempt_finished(what.call, result, now());
         });
@@ -206,14 +263,10 @@ void engine_worker::perform(act::send_callback& what)
     const auto of = by(what.call.slot);
     env_.books.callback_sent(of, *what.what, what.attempt);
     env_.clock.after(env_.random.wait(50, 500), [this, me = weak_from_this(), &env = env_, of, what] {
-        const auto fate = env.calm ? 100 : env.random.below(100);
-        if (fate >= 10)
-            env.books.callback_received(of.partition, *what.what);
-        auto result = answered_with(fate < 20 ? 500 : 204, "", false);
-        if (fate < 15)
-            result = failed_with(fate < 10 ? outcome_kind::refused : outcome_kind::unreachable);
+        const auto result = call_back(env, *what.what, of.partition);
+        const auto wait = result.kind == outcome_kind::timed_out ? env.random.wait(100'000, 300'000) : env.random.wait(50, 5'000);
         if (auto self = me.lock())
-            deliver(env.random.wait(50, 5'000), [this, of, what, result] {
+            deliver(wait, [this, of, what, result] {
                 env_.books.callback_ended(of, *what.what);
                 engine_.callback_finished(what.call, result, now());
             });

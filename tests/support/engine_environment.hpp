@@ -1,5 +1,6 @@
 #pragma once
 #include "core/shard.hpp"
+#include "tests/support/engine_faults.hpp"
 #include "tests/support/engine_ledger.hpp"
 #include "tests/support/engine_stream.hpp"
 #include "tests/support/engine_timeline.hpp"
@@ -39,18 +40,30 @@ struct environment {
     timeline clock;
     dice random;
     core::shard_options options; // of every shard
+    fault_counts faults;
     ledger books;
     struct partition {
         model_stream log;
         model_stream journal;
+        std::uint64_t connection = 1; // of whoever talks to their leader; another after each change or restart of it
+        mono_time down_until{};
     };
     std::vector<partition> partitions;
     std::map<std::string, function_model> functions;
     bool calm = false; // nothing goes wrong any more
     std::uint64_t executions = 0;
+    std::function<void(const ledger::ownership& which)> new_owner; // a partition was taken over
 
     // With this chance in thousand, while it is not calm.
-    bool fault(unsigned permille) { return !calm && random.below(1'000) < permille; }
+    bool goes_wrong(unsigned permille) { return !calm && random.below(1'000) < permille; }
+    bool goes_wrong(unsigned permille, fault what)
+    {
+        const bool does = goes_wrong(permille);
+        if (does)
+            faults.hit(what);
+        return does;
+    }
+    bool up(std::uint32_t number) const { return clock.now() >= partitions[number].down_until; }
     bool is(mutation how) const { return broken == how; }
     static constexpr std::uint32_t replica_slots = 2;
 };

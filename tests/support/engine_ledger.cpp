@@ -151,7 +151,7 @@ void ledger::journal_stored(std::uint32_t partition, std::uint64_t sequence, con
     }
     // A former owner's pipelined append may fit exactly behind the next owner's first record, in the place of its own that was refused.
     if (batch->epoch < of.epoch)
-        return;
+        return faults_.hit(fault::stale_batch_stored_and_void);
     for (const auto& next : batch->records)
         std::visit([&](const auto& what) { stored(partition, what, sequence); }, next);
 }
@@ -204,6 +204,7 @@ void ledger::stored(std::uint32_t partition, const journal::carried& what, std::
     const auto* id = sluice::find(what.fields, "Nats-Msg-Id");
     if (!id || *id != call->what.id || what.payload != call->what.payload)
         fail("a call was changed when it was carried");
+    faults_.hit(call->carried_at == 0 ? fault::straggler_carried : fault::record_copied);
     call->carried_at = at;
 }
 
@@ -218,6 +219,7 @@ void ledger::stored(std::uint32_t partition, const journal::reserved& what, std:
 void ledger::stored(std::uint32_t partition, const journal::handed_over&, std::uint64_t)
 {
     note("  handed over");
+    faults_.hit(fault::handed_over);
     auto& of = journals_[partition];
     for (const auto& [name, call] : calls_)
         if (auto mine = call.owners.find(of.owner); name.partition == partition && mine != call.owners.end() && mine->second.running)
@@ -236,6 +238,8 @@ void ledger::stored(std::uint32_t partition, const journal::answered& what, std:
         fail("an answer goes to another URL than the caller asked for");
     if (!what.dead && !call->answers.contains(what.body))
         fail("an answer is on record that the function did not give");
+    if (call->on_record)
+        faults_.hit(fault::record_copied);
     call->on_record = what;
     call->answered_at = at;
 }
@@ -290,6 +294,7 @@ void ledger::log_purged(std::uint32_t partition, std::uint64_t below, std::uint6
         if (const auto& call = at->second; !call.lost && !call.settled && call.carried_at == 0 && call.answered_at == 0)
             fail("a call was purged from the log that is neither settled nor kept on record");
     first = std::max(first, below);
+    faults_.hit(fault::log_purged);
 }
 
 void ledger::journal_purged(std::uint32_t partition, std::uint64_t below, std::uint64_t last)

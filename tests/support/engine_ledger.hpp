@@ -1,6 +1,7 @@
 #pragma once
 #include "core/actions.hpp"
 #include "sluice/outcome.hpp"
+#include "tests/support/engine_faults.hpp"
 #include "tests/support/engine_timeline.hpp"
 
 #include <map>
@@ -31,7 +32,9 @@ public:
         bool unreadable = false;
     };
 
-    ledger(const timeline& clock, limits allowed, bool trace) : clock_(clock), limits_(allowed), trace_(trace) {}
+    ledger(const timeline& clock, limits allowed, fault_counts& faults, bool trace)
+        : clock_(clock), limits_(allowed), faults_(faults), trace_(trace)
+    {}
 
     void accepted(std::uint32_t partition, std::uint64_t sequence, const accepted_call& what);
     void tail_lost(std::uint32_t partition, std::uint64_t after);
@@ -117,6 +120,7 @@ private:
 
     const timeline& clock_;
     limits limits_;
+    fault_counts& faults_;
     bool trace_;
     std::map<key, truth> calls_;
     std::map<std::uint32_t, journal_truth> journals_;

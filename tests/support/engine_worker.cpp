@@ -4,7 +4,11 @@ namespace sluice::testing_support {
 
 using namespace core;
 
-engine_worker::engine_worker(environment& in, std::uint64_t number) : env_(in), number_(number), engine_(in.options) {}
+engine_worker::engine_worker(environment& in, std::uint64_t number) : env_(in), number_(number), engine_(in.options)
+{
+    for (const auto& each : env_.partitions)
+        connections_.push_back(each.connection);
+}
 
 instant engine_worker::now() const
 {
@@ -21,7 +25,7 @@ void engine_worker::open(std::uint32_t partition)
 {
     const auto owner = "w" + std::to_string(number_) + '.' + std::to_string(by_slot_.size());
     const auto slot = engine_.open(partition, owner);
-    slots_[slot] = {partition, owner, 0, 0, false, false};
+    slots_[slot] = {partition, owner, 0, 0, 0, 0, 0, false, false};
     by_slot_[slot] = {number_, partition, owner, env_.partitions[partition].log.losses()};
     env_.books.note("open partition=", partition, " owner=", owner);
     turn_soon(microseconds(0));
@@ -45,7 +49,7 @@ void engine_worker::drain()
 
 void engine_worker::receive(const std::function<void()>& what)
 {
-    if (env_.clock.now() < paused_until_) {
+    if (paused()) {
         env_.clock.at(paused_until_, [me = weak_from_this(), what] {
             if (auto self = me.lock())
                 self->receive(what);
@@ -64,10 +68,38 @@ void engine_worker::deliver(microseconds wait, std::function<void()> what)
     });
 }
 
-void engine_worker::request(std::function<void()> at_server)
+bool engine_worker::connected(std::uint32_t partition) const
 {
-    wire_free_ = std::max(wire_free_, env_.clock.now() + env_.random.wait(20, env_.fault(50) ? 50'000 : 300));
-    env_.clock.at(wire_free_, std::move(at_server));
+    return env_.up(partition) && connections_[partition] == env_.partitions[partition].connection;
+}
+
+void engine_worker::request(std::uint32_t slot, std::function<void(bool reached)> at_server)
+{
+    wire_free_ = std::max(wire_free_, env_.clock.now() + env_.random.wait(20, env_.goes_wrong(50, fault::request_slow) ? 50'000 : 300));
+    const auto partition = by_slot_.at(slot).partition;
+    const auto connection = connections_[partition];
+    env_.clock.at(wire_free_, [&env = env_, partition, connection, at_server = std::move(at_server)] {
+        const bool reached = env.up(partition) && env.partitions[partition].connection == connection;
+        if (!reached)
+            env.faults.hit(fault::request_cut_off);
+        at_server(reached);
+    });
+}
+
+// The leader of a partition's streams is back, or another one is leader: the readers go on where they were.
+void engine_worker::connect_again(std::uint32_t partition)
+{
+    // That the connection is gone is seen by one who is awake, after what came before; a new one takes its time.
+    deliver(env_.random.wait(100, 50'000), [this, partition] {
+        deliver(env_.random.wait(50, 1'000), [this, partition] {
+            if (!env_.up(partition))
+                return; // gone again
+            connections_[partition] = env_.partitions[partition].connection;
+            for (auto& [slot, held] : slots_)
+                if (held.partition == partition && held.log_next != 0)
+                    make_reader_again(slot, held);
+        });
+    });
 }
 
 void engine_worker::turn_soon(microseconds wait)
@@ -83,12 +115,12 @@ void engine_worker::turn_soon(microseconds wait)
 void engine_worker::turn()
 {
     turn_posted_ = false;
-    if (env_.clock.now() < paused_until_)
+    if (paused())
         return turn_soon(std::chrono::duration_cast<microseconds>(paused_until_ - env_.clock.now()));
     if (env_.clock.now() >= wake_at_)
         wake_at_ = mono_time::max();
     for (auto& next : engine_.take_actions(now())) {
-        if (env_.fault(1))
+        if (env_.goes_wrong(1, fault::crash_between_actions))
             return crash();
         std::visit([this](auto& what) { perform(what); }, next);
     }
@@ -107,19 +139,25 @@ void engine_worker::turn()
 
 // ---- taking over and reading
 
-void engine_worker::perform(act::ask_extents& what)
+void engine_worker::perform(act::ask_extents& what) { ask_extents_of(what.slot); }
+
+void engine_worker::ask_extents_of(std::uint32_t slot)
 {
     // The two answers come one after the other, in either order, and the world goes on in between.
-    const auto slot = what.slot;
     const bool journal_first = env_.random.below(2) == 0;
-    request([this, me = weak_from_this(), slot, journal_first, &of = streams(slot), &env = env_] {
+    request(slot, [this, me = weak_from_this(), slot, journal_first, &of = streams(slot), &env = env_](bool reached) {
         const auto first = journal_first ? of.journal.info() : of.log.info();
-        env.clock.after(env.random.wait(20, 2'000), [this, me, slot, journal_first, first, &of, &env] {
+        env.clock.after(env.random.wait(20, 2'000), [this, me, slot, journal_first, first, &of, &env, reached] {
             const auto second = journal_first ? of.log.info() : of.journal.info();
-            if (auto self = me.lock())
-                deliver(env.random.wait(20, 300), [this, slot, journal_first, first, second] {
+            const auto self = me.lock();
+            if (!self)
+                return;
+            deliver(env.random.wait(20, reached ? 300 : 20'000), [this, slot, journal_first, first, second, reached] {
+                if (reached)
                     engine_.opened(slot, journal_first ? first : second, journal_first ? second : first);
-                });
+                else if (slots_.contains(slot))
+                    ask_extents_of(slot);
+            });
         });
     });
 }
@@ -151,6 +189,8 @@ void engine_worker::read_journal_on(std::uint32_t slot)
         auto held = slots_.find(slot);
         if (held == slots_.end() || held->second.journal_next == 0)
             return;
+        if (!connected(held->second.partition))
+            return read_journal_on(slot);
         const auto& journal = streams(slot).journal;
         auto& next = held->second.journal_next;
         for (int some = 0; some < 5; ++some) {
@@ -172,7 +212,7 @@ void engine_worker::perform(act::read_log& what)
 {
     auto& held = slots_.at(what.slot);
     held.journal_next = 0;
-    held.log_next = what.from;
+    held.log_next = held.log_told = what.from;
     read_log_on(what.slot);
 }
 
@@ -189,38 +229,56 @@ void engine_worker::log_grew(std::uint32_t partition)
             read_log_on(slot);
 }
 
-// The reader connects again and finds that the log ends before what it has read: it goes on at the end that is there.
-void engine_worker::log_shrank(std::uint32_t partition)
+// What was under way is lost, and asked for again. A log that ends before what was read, or whose last message that was read is another one
+// now, has lost its tail: one that was read comes again.
+void engine_worker::make_reader_again(std::uint32_t slot, held_slot& held)
 {
-    for (auto& [slot, held] : slots_)
-        if (held.partition == partition)
-            held.log_next = std::min(held.log_next, streams(slot).log.last() + 1);
+    const auto& log = streams(slot).log;
+    env_.faults.hit(fault::reader_made_again);
+    held.log_busy = false;
+    ++held.reader;
+    const auto stamp = held.log_stamp == 0 ? 0 : log.stamp(held.log_told - 1);
+    if (held.log_told > log.last() + 1) {
+        held.log_told = std::max(log.first(), log.last());
+        held.log_stamp = 0;
+    } else if (stamp != 0 && stamp != held.log_stamp) {
+        env_.faults.hit(fault::tail_refilled_unseen);
+        --held.log_told;
+    }
+    held.log_next = held.log_told;
+    read_log_on(slot);
 }
 
 void engine_worker::read_log_on(std::uint32_t slot)
 {
     auto& held = slots_.at(slot);
     const auto& log = streams(slot).log;
-    if (held.log_next == 0 || held.log_paused || held.log_busy || held.log_next > log.last())
+    if (held.log_next == 0 || held.log_paused || held.log_busy || held.log_next > log.last() || !connected(held.partition))
         return;
     held.log_next = std::max(held.log_next, log.first());
-    std::vector<log_message> some;
+    std::vector<read_message> some;
     while (some.size() < 4 && held.log_next <= log.last()) {
         if (env_.is(mutation::log_skips) && env_.random.below(30) == 0)
             ++held.log_next;
         if (const auto message = log.get(held.log_next++))
-            some.push_back(*message);
+            some.push_back({*message, log.stamp(message->sequence)});
     }
     held.log_busy = true;
-    deliver(env_.random.wait(20, 200), [this, slot, some = std::move(some)] {
-        auto at = slots_.find(slot);
-        if (at == slots_.end())
-            return;
-        at->second.log_busy = false;
-        for (const auto& message : some)
-            engine_.log_message(slot, message, now());
-        read_log_on(slot);
-    });
+    deliver(env_.random.wait(20, 200), [this, slot, some = std::move(some), reader = held.reader] { log_arrived(slot, some, reader); });
+}
+
+void engine_worker::log_arrived(std::uint32_t slot, const std::vector<read_message>& some, std::uint64_t reader)
+{
+    auto at = slots_.find(slot);
+    if (at == slots_.end() || at->second.reader != reader)
+        return;
+    at->second.log_busy = false;
+    for (const auto& [message, stamp] : some) {
+        at->second.log_told = message.sequence + 1;
+        at->second.log_stamp = stamp;
+        engine_.log_message(slot, message, now());
+    }
+    read_log_on(slot);
 }
 
 void engine_worker::perform(act::closed& what)

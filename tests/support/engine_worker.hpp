@@ -16,6 +16,7 @@ public:
     const core::shard& engine() const { return engine_; }
     // It has an ownership of the partition, or tries to get one.
     bool has(std::uint32_t partition) const;
+    bool paused() const { return env_.clock.now() < paused_until_; }
     bool draining() const { return draining_ || drain_asked_; }
 
     void open(std::uint32_t partition);
@@ -27,7 +28,7 @@ public:
     // The world tells.
     void tell(const std::string& function);
     void log_grew(std::uint32_t partition);
-    void log_shrank(std::uint32_t partition);
+    void connect_again(std::uint32_t partition);
 
     // Told to the world.
     std::function<void()> crash;                         // it is to crash now
@@ -38,8 +39,15 @@ private:
         std::uint32_t partition = 0;
         std::string owner;
         std::uint64_t journal_next = 0; // 0: not read
-        std::uint64_t log_next = 0;
+        std::uint64_t log_next = 0;     // to be asked for
+        std::uint64_t log_told = 0;     // next to be told; what is between is under way
+        std::uint64_t log_stamp = 0;    // of the message before that; 0: none was read
+        std::uint64_t reader = 0;       // how often it was made again
         bool log_paused = false, log_busy = false;
+    };
+    struct read_message {
+        log_message what;
+        std::uint64_t stamp = 0;
     };
 
     instant now() const;
@@ -47,8 +55,11 @@ private:
     environment::partition& streams(std::uint32_t slot) { return env_.partitions[by_slot_.at(slot).partition]; }
     void receive(const std::function<void()>& what);
     void deliver(microseconds wait, std::function<void()> what);
-    void request(std::function<void()> at_server);
-    void fetch(const model_stream& from, std::uint64_t sequence, std::function<void(const boost::system::result<log_message>&)> done);
+    bool connected(std::uint32_t partition) const;
+    // `at_server` is told whether the request got there: not, when the connection was lost before.
+    void request(std::uint32_t slot, std::function<void(bool reached)> at_server);
+    void fetch(std::uint32_t slot, const model_stream& from, std::uint64_t sequence,
+               std::function<void(const boost::system::result<log_message>&)> done);
     void turn_soon(microseconds wait);
     void turn();
 
@@ -72,8 +83,11 @@ private:
     void perform(core::act::lookup& what) { tell(what.function.full()); }
     void perform(core::act::warn& what) { env_.books.note("warn ", what.message); }
 
+    void ask_extents_of(std::uint32_t slot);
     void read_journal_on(std::uint32_t slot);
     void read_log_on(std::uint32_t slot);
+    void log_arrived(std::uint32_t slot, const std::vector<read_message>& some, std::uint64_t reader);
+    void make_reader_again(std::uint32_t slot, held_slot& held);
     std::string as_replayed(std::uint32_t slot, std::string payload);
 
     environment& env_;
@@ -81,6 +95,7 @@ private:
     core::shard engine_;
     std::map<std::uint32_t, held_slot> slots_;
     std::map<std::uint32_t, ledger::ownership> by_slot_; // the closed ones too
+    std::vector<std::uint64_t> connections_;             // by partition: see environment::partition
     mono_time paused_until_{};
     mono_time wire_free_{};
     mono_time wake_at_ = mono_time::max();

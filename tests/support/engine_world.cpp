@@ -9,7 +9,8 @@ using namespace core;
 namespace {
 
 constexpr std::uint32_t partitions = 2;
-constexpr microseconds bad_times{1'500'000};
+constexpr microseconds bad_times{2'000'000};
+constexpr std::int64_t calls_max = 40;
 constexpr microseconds rest_within{600'000'000};
 constexpr std::uint64_t events_max = 60'000;
 const std::array<std::string, 4> functions{"f1.s", "f2.s", "f3.s", "f4.s"};
@@ -55,7 +56,7 @@ environment::environment(std::uint64_t seed, mutation how, bool trace)
     : broken(how),
       random(seed),
       options(random_options(random)),
-      books(clock, limits_of(options), trace),
+      books(clock, limits_of(options), faults, trace),
       partitions(testing_support::partitions)
 {
     options.tenant_concurrency += is(mutation::tenant_overbooked) ? 1 : 0;
@@ -63,6 +64,7 @@ environment::environment(std::uint64_t seed, mutation how, bool trace)
 
 engine_world::engine_world(std::uint64_t seed, mutation how, bool trace) : env_(seed, how, trace)
 {
+    env_.new_owner = [this](const ledger::ownership& which) { new_owner(which); };
     for (const auto& name : functions)
         change_function(name);
     for (std::uint32_t p = 0; p < partitions; ++p)
@@ -116,6 +118,7 @@ void engine_world::crash(std::size_t where)
     if (!here.worker)
         return;
     env_.books.note("crash worker=", here.worker->number());
+    env_.faults.hit(fault::crash);
     env_.books.worker_gone(here.worker->number());
     retired_.push_back(std::move(here.worker)); // it may be in the middle of its turn
     here.worker = nullptr;
@@ -139,10 +142,20 @@ void engine_world::move(std::uint32_t partition, bool tell_the_old_one)
 {
     const auto from = preferred_[partition], to = 1 - from;
     preferred_[partition] = to;
+    if (places_[from].worker && places_[from].worker->has(partition))
+        env_.faults.hit(tell_the_old_one ? fault::owner_moved : fault::owner_moved_untold);
     if (tell_the_old_one && places_[from].worker)
         places_[from].worker->close(partition);
     if (const auto& next = places_[to].worker; next && !next->has(partition) && !next->draining())
         next->open(partition);
+}
+
+// A partition was taken over while another worker still believes that it is its owner.
+void engine_world::new_owner(const ledger::ownership& which)
+{
+    for (const auto& each : places_)
+        if (each.worker && each.worker->number() != which.worker && each.worker->has(which.partition))
+            env_.faults.hit(fault::two_owners_at_once);
 }
 
 // An orderly stop: what runs is finished, and when all is on record the next one starts.
@@ -152,6 +165,7 @@ void engine_world::hand_over(std::size_t where)
     if (!leaving || leaving->draining())
         return;
     env_.books.note("drain worker=", leaving->number());
+    env_.faults.hit(fault::drain);
     leaving->drain();
     env_.clock.after(env_.random.wait(100'000, 700'000), [this, where, number = leaving->number()] {
         if (const auto& worker = places_[where].worker; worker && worker->number() == number)
@@ -163,10 +177,10 @@ void engine_world::hand_over(std::size_t where)
 
 void engine_world::accept_calls()
 {
-    if (calls_ == 30 || env_.calm)
+    if (calls_ == calls_max || env_.calm)
         return;
     accept();
-    env_.clock.after(env_.random.wait(0, 70'000), [this] { accept_calls(); });
+    env_.clock.after(env_.random.wait(0, 2 * bad_times.count() / calls_max), [this] { accept_calls(); });
 }
 
 void engine_world::accept()
@@ -175,6 +189,8 @@ void engine_world::accept()
     ledger::accepted_call call{"id-" + std::to_string(number), "tenant-" + std::to_string(env_.random.below(4)), "", "",
                                env_.random.below(20) == 0};
     const auto partition = partition_of(call.tenant, partitions);
+    if (!env_.up(partition))
+        return; // answered 503
     headers fields{{"Nats-Msg-Id", call.id}};
     if (!call.unreadable)
         fields.push_back({"Sluice-Call", "1 " + call.tenant + ' ' + functions[env_.random.below(functions.size())] + " 1790000000000"});
@@ -208,45 +224,81 @@ void engine_world::misfortune()
     const auto where = random.below(places_.size());
     const auto partition = static_cast<std::uint32_t>(random.below(partitions));
     const auto& worker = places_[where].worker;
-    switch (random.below(11)) {
+    switch (random.below(12)) {
     case 0:
     case 1: return crash(where);
     case 2: // paused, and meanwhile followed
-        if (worker)
-            worker->pause(random.wait(1'000, 600'000));
+        pause(where);
         return move(partition, false);
     case 3: return move(partition, false);
     case 4: return move(partition, true);
-    case 5: return env_.partitions[partition].journal.forget_ids();
-    case 6: return lose_tail(partition);
-    case 7:
-    case 8: return change_function(functions[random.below(functions.size())]);
-    case 9:
-        if (worker)
-            worker->set_clock(static_cast<unix_ms>(random.below(2'000'000)) - 1'000'000);
+    case 5:
+        if (env_.partitions[partition].journal.forget_ids())
+            env_.faults.hit(fault::ids_forgotten);
         return;
-    case 10: return hand_over(where);
+    case 6: return change_leader(partition, true);
+    case 7: return change_leader(partition, false);
+    case 8:
+    case 9: return change_function(functions[random.below(functions.size())]);
+    case 10:
+        if (!worker)
+            return;
+        env_.faults.hit(fault::wall_clock_set);
+        return worker->set_clock(static_cast<unix_ms>(random.below(2'000'000)) - 1'000'000);
+    case 11: return hand_over(where);
     }
 }
 
-void engine_world::lose_tail(std::uint32_t partition)
+void engine_world::pause(std::size_t where)
 {
-    auto& log = env_.partitions[partition].log;
-    log.lose_tail(env_.random.below(4));
-    env_.books.tail_lost(partition, log.last());
+    const auto& worker = places_[where].worker;
+    if (!worker)
+        return;
+    if (worker->engine().count().partitions_owned > 0)
+        env_.faults.hit(fault::pause_of_an_owner);
+    worker->pause(env_.random.wait(1'000, 600'000));
+}
+
+// The leader of a partition's streams is gone for a while, and what was under way to it. Where its machine lost power, the log may have lost its
+// tail; what was acknowledged of the journal was synced.
+void engine_world::change_leader(std::uint32_t partition, bool tail_lost)
+{
+    auto& of = env_.partitions[partition];
+    env_.books.note("leader gone partition=", partition);
+    env_.faults.hit(fault::leader_changed);
+    ++of.connection;
+    of.down_until = env_.clock.now() + env_.random.wait(1'000, 100'000);
+    if (const auto lost = tail_lost ? of.log.lose_tail(env_.random.below(4)) : 0; lost > 0) {
+        env_.faults.hit(fault::tail_lost);
+        env_.books.tail_lost(partition, of.log.last());
+    }
+    env_.clock.at(of.down_until, [this, partition] { lead_again(partition); });
+}
+
+void engine_world::lead_again(std::uint32_t partition)
+{
+    if (!env_.up(partition))
+        return; // gone again
     for (const auto& each : places_)
         if (each.worker)
-            each.worker->log_shrank(partition);
+            each.worker->connect_again(partition);
 }
 
 void engine_world::change_function(const std::string& name)
 {
     auto& function = env_.functions[name];
-    function.exists = env_.calm || env_.random.below(5) != 0;
+    const bool existed = std::exchange(function.exists, env_.calm || env_.random.below(5) != 0);
+    if (existed != function.exists)
+        env_.faults.hit(existed ? fault::function_vanished : fault::function_returned);
+    else if (existed)
+        env_.faults.hit(fault::replicas_changed);
     function.replicas.clear();
-    for (auto left = env_.calm ? 2 : env_.random.below(3); left > 0 && function.exists; --left)
-        function.replicas.push_back(
-            {"r" + std::to_string(++replicas_), "127.0.0.1", 1, environment::replica_slots, "", env_.calm || env_.random.below(5) != 0});
+    for (auto left = env_.calm ? 2 : env_.random.below(3); left > 0 && function.exists; --left) {
+        const bool ready = env_.calm || env_.random.below(5) != 0;
+        if (!ready)
+            env_.faults.hit(fault::replica_not_ready);
+        function.replicas.push_back({"r" + std::to_string(++replicas_), "127.0.0.1", 1, environment::replica_slots, "", ready});
+    }
     for (const auto& each : places_)
         if (each.worker)
             each.worker->tell(name);
@@ -258,6 +310,11 @@ void engine_world::calm_down()
 {
     env_.calm = true;
     env_.books.note("calm");
+    bad_events_ = env_.clock.events();
+    for (std::uint32_t p = 0; p < partitions; ++p) {
+        env_.partitions[p].down_until = env_.clock.now();
+        lead_again(p);
+    }
     for (const auto& name : functions)
         change_function(name);
     for (std::size_t where = 0; where < places_.size(); ++where) {
@@ -304,7 +361,7 @@ void engine_world::check_rest()
     }
     // Whoever takes over now finds nothing to do, in what purging has left of log and journal.
     for (std::uint32_t p = 0; p < partitions; ++p) {
-        const auto& [log, journal] = env_.partitions[p];
+        const auto &log = env_.partitions[p].log, &journal = env_.partitions[p].journal;
         replay read;
         for (auto at = journal.first(); at <= journal.last(); ++at)
             if (!read.add(at, journal.get(at)->payload))

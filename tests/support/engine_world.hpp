@@ -7,10 +7,8 @@
 namespace sluice::testing_support {
 
 // A deterministic, seeded simulation of the partition engine: two workers over a model of JetStream, with functions and callback receivers of random
-// outcome, in virtual time. For some seconds calls are accepted and everything goes wrong that the design speaks of: crashes between any two steps,
-// pauses after which a worker still believes that it is the owner, two owners at once, lost and late answers of the store, forgotten ids,
-// a log that loses its tail, functions and replicas that come and go, clocks that jump. Then all goes well, and the world must come to rest with
-// every call settled. The same seed is the same history.
+// outcome, in virtual time. For some seconds calls are accepted and everything goes wrong that the design speaks of (see fault); then all
+// goes well, and the world must come to rest with every call settled. The same seed is the same history.
 class engine_world {
 public:
     explicit engine_world(std::uint64_t seed, mutation how = mutation::none, bool trace = false);
@@ -18,6 +16,9 @@ public:
     // Why it failed; nothing when every promise held.
     std::optional<std::string> run();
     const std::vector<std::string>& notes() const { return env_.books.notes(); }
+    const fault_counts& faults() const { return env_.faults; }
+    // Until all went well: what the history is made of.
+    std::uint64_t events_in_bad_times() const { return bad_events_; }
 
 private:
     struct place { // where a worker runs
@@ -34,7 +35,10 @@ private:
     void misfortune();
     void move(std::uint32_t partition, bool tell_the_old_one);
     void hand_over(std::size_t where);
-    void lose_tail(std::uint32_t partition);
+    void pause(std::size_t where);
+    void change_leader(std::uint32_t partition, bool tail_lost);
+    void lead_again(std::uint32_t partition);
+    void new_owner(const ledger::ownership& which);
     void change_function(const std::string& name);
     void calm_down();
     bool at_rest() const;
@@ -43,7 +47,7 @@ private:
     environment env_;
     std::array<place, 2> places_;
     std::vector<std::size_t> preferred_; // by partition: where it should be owned
-    std::uint64_t calls_ = 0, incarnations_ = 0, replicas_ = 0;
+    std::uint64_t calls_ = 0, incarnations_ = 0, replicas_ = 0, bad_events_ = 0;
     std::vector<std::shared_ptr<engine_worker>> retired_; // destroyed once their turn is over
 };
 

@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <iomanip>
 #include <iostream>
+#include <mutex>
+#include <thread>
 
 using namespace sluice::testing_support;
 
@@ -28,17 +33,76 @@ void print_history(std::uint64_t seed, mutation how)
 
 }
 
+namespace {
+
+constexpr std::uint64_t full_run = 100'000; // histories, from which on each fault must have been hit
+constexpr std::uint64_t hits_min = 1'000;   // that often
+constexpr std::uint64_t events_min = 200;   // of each history, before all goes well
+
+struct run_of_histories {
+    std::mutex lock; // of what follows
+    fault_counts faults;
+    std::uint64_t events = 0, fewest_events = ~0ull;
+    std::optional<std::pair<std::uint64_t, std::string>> failed; // the lowest seed
+    std::atomic<std::uint64_t> next;
+    std::uint64_t end;
+};
+
+void run_some(run_of_histories& all)
+{
+    fault_counts faults;
+    std::uint64_t events = 0, fewest = ~0ull;
+    for (auto seed = all.next++; seed < all.end; seed = all.next++) {
+        engine_world world(seed);
+        auto failure = world.run();
+        if (!failure && world.events_in_bad_times() < events_min)
+            failure = "its history has too few events: " + std::to_string(world.events_in_bad_times());
+        faults += world.faults();
+        events += world.events_in_bad_times();
+        fewest = std::min(fewest, world.events_in_bad_times());
+        if (!failure)
+            continue;
+        all.next = all.end;
+        std::lock_guard locked(all.lock);
+        if (!all.failed || all.failed->first > seed)
+            all.failed = {seed, *failure};
+    }
+    std::lock_guard locked(all.lock);
+    all.faults += faults;
+    all.events += events;
+    all.fewest_events = std::min(all.fewest_events, fewest);
+}
+
+void print_faults(const run_of_histories& all, std::uint64_t seeds)
+{
+    std::cout << seeds << " histories, " << all.events << " events in bad times, " << all.fewest_events << " in the shortest; of these\n";
+    for (std::size_t kind = 0; kind < fault_counts::kinds; ++kind)
+        std::cout << std::setw(12) << all.faults.counts[kind] << "  " << name_of(static_cast<fault>(kind)) << '\n';
+}
+
+}
+
 // SLUICE_SIM_SEEDS and SLUICE_SIM_FIRST_SEED choose more, or one that failed.
 TEST(engine_world_test, every_promise_holds_in_random_histories)
 {
     const auto first = from_environment("SLUICE_SIM_FIRST_SEED", 1);
     const auto seeds = from_environment("SLUICE_SIM_SEEDS", 300);
-    for (auto seed = first; seed < first + seeds; ++seed) {
-        const auto failure = engine_world(seed).run();
-        if (failure)
-            print_history(seed, mutation::none);
-        ASSERT_FALSE(failure) << "seed " << seed << ": " << *failure;
-    }
+    run_of_histories all;
+    all.next = first;
+    all.end = first + seeds;
+    std::vector<std::thread> threads;
+    for (auto left = std::max(1u, std::thread::hardware_concurrency()); left > 0; --left)
+        threads.emplace_back([&all] { run_some(all); });
+    for (auto& each : threads)
+        each.join();
+    if (all.failed)
+        print_history(all.failed->first, mutation::none);
+    ASSERT_FALSE(all.failed) << "seed " << all.failed->first << ": " << all.failed->second;
+    print_faults(all, seeds);
+    if (seeds < full_run)
+        return;
+    for (std::size_t kind = 0; kind < fault_counts::kinds; ++kind)
+        EXPECT_GE(all.faults.counts[kind], hits_min) << name_of(static_cast<fault>(kind));
 }
 
 TEST(engine_world_test, the_same_seed_is_the_same_history)
