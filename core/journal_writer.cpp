@@ -66,6 +66,7 @@ void journal_writer::append_result(std::uint64_t number, const boost::system::re
     if (result.error() == log_errc::too_large)
         return lose("a journal record exceeds the server's max_payload: raise that, or lower answer_bytes_max, and start again", true);
     trouble_ = true;
+    full_ = result.error() == log_errc::full;
     at->doubtful = true;
     at->state = result.error() == log_errc::wrong_sequence ? batch_state::refused : batch_state::unknown;
     if (at->state == batch_state::unknown)

@@ -70,6 +70,8 @@ public:
 
     // An append is unknown or refused, from then until all such are stored: nothing should be started whose record could not be.
     bool stalled() const noexcept { return trouble_ || lost_; }
+    // Such an append was refused because the journal has no room.
+    bool full() const noexcept { return trouble_ && full_; }
     // Of batches that are not stored, and of the one that is being filled.
     std::uint64_t unstored_bytes() const noexcept { return closed_bytes_ + open_payload_.size(); }
     bool idle() const noexcept { return batches_.empty() && open_.empty(); }
@@ -105,6 +107,7 @@ private:
     std::uint64_t closed_bytes_ = 0;
     bool owns_ = false;    // the take-over is on record
     bool trouble_ = false; // some batch is doubtful
+    bool full_ = false;    // as the last refusal said
     bool asking_ = false;  // a read_back or ask_last is under way
     bool ask_last_ = false;
     mono_time resend_at_{};

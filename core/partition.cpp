@@ -23,6 +23,7 @@ void partition::opened(const log_info& journal, const log_info& log, std::vector
     if (phase_ != phase::asking)
         return;
     journal_last_ = journal.last_sequence;
+    journal_bytes_max_ = journal.bytes_max;
     log_last_ = log.last_sequence;
     log_first_ = log.messages > 0 ? log.first_sequence : log.last_sequence + 1;
     mark_.emplace(log_first_);

@@ -68,6 +68,11 @@ public:
     phase state() const noexcept { return phase_; }
     // A record could not be stored for now, or the owner may not act: start nothing new, remove nothing.
     bool stalled() const noexcept { return suspended_ || (writer_ && writer_->stalled()); }
+    // Four fifths of the journal are taken: start no calls, so that what runs and waits to be called back can be recorded and removed.
+    bool crowded() const noexcept
+    {
+        return journal_bytes_max_ > 0 && space_.stored_bytes() + unstored_bytes() >= journal_bytes_max_ / 100 * crowded_percent;
+    }
     void suspend(bool suspended) noexcept { suspended_ = suspended; }
 
     void start(std::vector<action>& out);
@@ -144,6 +149,10 @@ private:
     void copy(const journal::record& what, std::uint64_t at);
     void look_at_journal(std::vector<action>& out);
     bool purge_wanted() const noexcept;
+    bool in_need() const noexcept;
+    std::uint64_t purge_bytes_min() const noexcept;
+    std::uint64_t purge_below() const noexcept;
+    void tell_of_room(std::vector<action>& out);
     bool copy_wanted() const noexcept;
 
     std::uint32_t slot_;
@@ -152,10 +161,12 @@ private:
     options options_;
     phase phase_ = phase::asking;
     replay replay_;
-    std::uint64_t journal_last_ = 0; // at the time of asking: the replay ends there
-    std::uint64_t log_last_ = 0;     // likewise
-    std::uint64_t read_ = 0;         // highest log sequence read
-    std::uint64_t log_first_ = 1;    // below it the log is empty
+    static constexpr std::uint64_t crowded_percent = 80;
+    std::uint64_t journal_bytes_max_ = 0; // 0: unbounded
+    std::uint64_t journal_last_ = 0;      // at the time of asking: the replay ends there
+    std::uint64_t log_last_ = 0;          // likewise
+    std::uint64_t read_ = 0;              // highest log sequence read
+    std::uint64_t log_first_ = 1;         // below it the log is empty
     std::optional<journal_writer> writer_;
     std::optional<watermark> mark_;
     boost::unordered_flat_map<std::uint64_t, call> calls_;
@@ -173,6 +184,8 @@ private:
     bool purging_ = false;
     bool handed_over_ = false;
     bool suspended_ = false;
+    bool told_crowded_ = false;
+    bool told_full_ = false;
 };
 
 }

@@ -4,6 +4,7 @@
 #include "core/partition.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::core {
 
@@ -13,7 +14,7 @@ bool partition::carry_wanted() const noexcept
 {
     if (phase_ != phase::owning || carrying_ > 0 || handed_over_ || suspended_)
         return false;
-    const bool stuck = mark_->stuck_bytes() > mark_->live_bytes() && mark_->stuck_bytes() >= options_.purge_bytes_min;
+    const bool stuck = mark_->stuck_bytes() > mark_->live_bytes() && mark_->stuck_bytes() >= purge_bytes_min();
     return stuck || mark_->value() < carry_below_;
 }
 
@@ -64,7 +65,7 @@ void partition::straggler_fetched(std::uint64_t sequence, boost::system::result<
 
 void partition::purge_log(std::vector<action>& out)
 {
-    const auto target = purging_ ? 0 : mark_->purge_target(options_.purge_step_max, options_.purge_bytes_min, carry_below_);
+    const auto target = purging_ ? 0 : mark_->purge_target(options_.purge_step_max, purge_bytes_min(), purge_below());
     if (target == 0)
         return;
     purging_ = true;
@@ -151,20 +152,40 @@ void partition::copy(const journal::record& what, std::uint64_t at)
 
 // ---- when
 
+bool partition::in_need() const noexcept { return crowded() || (writer_ && writer_->full()); }
+
+// Where the journal needs room, cleaning is worth whatever it frees.
+std::uint64_t partition::purge_bytes_min() const noexcept { return in_need() ? 1 : options_.purge_bytes_min; }
+
+// The log is purged to here even where that frees little: what is settled in it keeps the journal's front.
+std::uint64_t partition::purge_below() const noexcept { return in_need() ? mark_->value() : carry_below_; }
+
+void partition::tell_of_room(std::vector<action>& out)
+{
+    if (const bool full = writer_->full(); std::exchange(told_full_, full) != full && full)
+        out.push_back(act::warn{slot_, "the journal is full: nothing is started until there is room"});
+    if (const bool now = crowded(); std::exchange(told_crowded_, now) != now)
+        out.push_back(act::warn{slot_,
+                                now ? "the journal has " + std::to_string(space_.stored_bytes()) + " bytes of "
+                                        + std::to_string(journal_bytes_max_) + ": no calls are started until there is room"
+                                    : "the journal has room again"});
+}
+
 bool partition::purge_wanted() const noexcept
 {
     return phase_ == phase::owning && !suspended_ && !purging_
-        && mark_->purge_target(options_.purge_step_max, options_.purge_bytes_min, carry_below_) != 0;
+        && mark_->purge_target(options_.purge_step_max, purge_bytes_min(), purge_below()) != 0;
 }
 
 bool partition::copy_wanted() const noexcept
 {
-    return phase_ == phase::owning && !suspended_ && space_.dead_bytes() > space_.live_bytes()
-        && space_.dead_bytes() >= options_.purge_bytes_min;
+    return phase_ == phase::owning && !suspended_ && space_.dead_bytes() > space_.live_bytes() && space_.dead_bytes() >= purge_bytes_min();
 }
 
 void partition::clean(instant now, std::vector<action>& out)
 {
+    if (phase_ == phase::owning)
+        tell_of_room(out);
     if (purge_wanted() && now.mono >= purge_at_) {
         purge_at_ = now.mono + options_.purge_interval;
         purge_log(out);
@@ -188,7 +209,7 @@ void partition::look_at_journal(std::vector<action>& out)
     const bool pinned = space_.dead_bytes() > space_.live_bytes() + mark_->live_bytes();
     carry_below_ = pinned ? std::min(space_.highest_settled(), read_) + 1 : 0;
     if (copy_last_ == 0) {
-        copy_last_ = space_.copy_target(log_first_, options_.purge_bytes_min);
+        copy_last_ = space_.copy_target(log_first_, purge_bytes_min());
         copy_next_ = 1;
     }
 }

@@ -231,6 +231,11 @@ bool shard::may_write(std::uint32_t slot)
     return part && !part->stalled() && part->unstored_bytes() <= std::max<std::uint64_t>(options_.answer_bytes_budget, 64 * 1024);
 }
 
+bool shard::may_start(const fair_queue& queue, std::uint32_t slot)
+{
+    return may_write(slot) && !(&queue == &queue_ && owned(slot)->crowded());
+}
+
 void shard::hold_tenant(fair_queue& queue, const fair_queue::pick& next, std::string name)
 {
     const auto tenant = queue.tenant_of(next.lane);
@@ -242,7 +247,7 @@ void shard::hold_tenant(fair_queue& queue, const fair_queue::pick& next, std::st
 
 bool shard::hold_if_stalled(fair_queue& queue, const fair_queue::pick& next)
 {
-    if (may_write(next.what.partition))
+    if (may_start(queue, next.what.partition))
         return false;
     hold_tenant(queue, next, {});
     return true;
@@ -265,7 +270,7 @@ void shard::release_tenants()
 {
     std::erase_if(held_tenants_, [this](const held_tenant& held) {
         auto* part = owned(held.slot);
-        if (part && held.name.empty() && !may_write(held.slot))
+        if (part && held.name.empty() && !may_start(*held.queue, held.slot))
             return false;
         if (part && !held.name.empty() && !part->reserve().may_start(held.name)) {
             for (auto& more : part->reserve().grow(held.name))

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <queue>
+#include <utility>
 #include <vector>
 
 namespace sluice::core {
@@ -27,6 +28,7 @@ struct shard_options {
     callback_policy callback{};
     std::uint64_t body_bytes_budget = 64 * 1024 * 1024;   // bodies of waiting calls kept in memory; the others are fetched again
     std::uint64_t answer_bytes_budget = 64 * 1024 * 1024; // answers of waiting callbacks, likewise
+    std::uint64_t fetch_bytes_max = 16 * 1024 * 1024;     // under way at once; a server drops a client that is behind by 64 MB
     std::uint64_t calls_max = 2'000'000;                  // calls in the index; above it the logs are not read on
     partition::options partitions{};
 };
@@ -110,11 +112,13 @@ private:
         std::uint64_t replica = 0;
         std::shared_ptr<const endpoint> target;
         std::uint64_t journal_sequence = 0; // its body is being fetched from there; 0: from the log
+        std::uint64_t fetch_bytes = 0;      // of a fetch under way
     };
     struct callback_under_way {
         fair_queue::lane_index lane = 0;
         std::shared_ptr<const journal::answered> what; // empty while it is fetched
         std::uint64_t journal_sequence = 0;            // from there
+        std::uint64_t fetch_bytes = 0;                 // of a fetch under way
     };
     enum class timer_kind : std::uint8_t { call_due, callback_due, function_chance, function_missing };
     struct timer {
@@ -172,7 +176,10 @@ private:
     void start_calls(instant now);
     bool start(const fair_queue::pick& next, instant now);
     void start_callbacks();
+    bool may_fetch(std::uint64_t bytes) const noexcept { return fetch_bytes_ == 0 || fetch_bytes_ + bytes <= options_.fetch_bytes_max; }
+    template <class UnderWay> void fetched(UnderWay& what) noexcept { fetch_bytes_ -= std::exchange(what.fetch_bytes, 0); }
     bool may_write(std::uint32_t slot);
+    bool may_start(const fair_queue& queue, std::uint32_t slot);
     bool hold_if_stalled(fair_queue& queue, const fair_queue::pick& next);
     bool hold_if_unreserved(const fair_queue::pick& next);
     void hold_tenant(fair_queue& queue, const fair_queue::pick& next, std::string name);
@@ -200,6 +207,7 @@ private:
     std::size_t live_ = 0; // calls in the index of all partitions
     std::uint64_t body_bytes_ = 0;
     std::uint64_t answer_bytes_ = 0;
+    std::uint64_t fetch_bytes_ = 0; // of calls and answers that are being fetched
     bool draining_ = false;
     bool handed_over_ = false; // everything; callbacks that fall due from now on are the next owner's
     bool reading_paused_ = false;

@@ -74,8 +74,13 @@ void shard::start_callbacks()
         }
         if (hold_if_stalled(callbacks_, *next))
             continue;
+        if (!answers_.contains(key) && !may_fetch(what->whole_bytes)) {
+            callbacks_.push_front(next->lane, next->what);
+            callbacks_.finished(next->lane);
+            return;
+        }
         what->state = call_state::callback_running;
-        callbacks_under_way_.emplace(key, callback_under_way{next->lane, nullptr, 0});
+        callbacks_under_way_.emplace(key, callback_under_way{next->lane, nullptr, 0, 0});
         if (auto kept = answers_.find(key); kept != answers_.end()) {
             auto answer = kept->second;
             drop_answer(key);
@@ -88,7 +93,10 @@ void shard::start_callbacks()
 
 void shard::fetch_answer(call_key key, const call& what)
 {
-    callbacks_under_way_[key].journal_sequence = what.whole_at;
+    auto& under_way = callbacks_under_way_[key];
+    under_way.journal_sequence = what.whole_at;
+    under_way.fetch_bytes = what.whole_bytes;
+    fetch_bytes_ += what.whole_bytes;
     out_.push_back(act::fetch_answer{key, what.whole_at});
 }
 
@@ -109,6 +117,7 @@ void shard::answer_fetched(call_key key, const boost::system::result<sluice::log
     const auto under_way = callbacks_under_way_.find(key);
     if (under_way == callbacks_under_way_.end() || under_way->second.what)
         return;
+    fetched(under_way->second);
     auto* what = find(key);
     if (what && result)
         if (auto answer = find_answer(*result, what->ref()))

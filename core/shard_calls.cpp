@@ -145,8 +145,13 @@ bool shard::start(const fair_queue::pick& next, instant now)
     }
     if (hold_if_stalled(queue_, next))
         return true;
+    if (!what->body && !may_fetch(what->bytes)) {
+        queue_.push_front(next.lane, next.what);
+        queue_.finished(next.lane);
+        return false;
+    }
     auto& function = *functions_[lanes_[next.lane].function];
-    attempt with{next.lane, 0, nullptr, 0};
+    attempt with{next.lane, 0, nullptr, 0, 0};
     if (!function.gone) {
         if (hold_if_unreserved(next))
             return true;
@@ -175,6 +180,8 @@ void shard::fetch(call_key key, call& what, attempt& with)
 {
     what.state = call_state::fetching;
     with.journal_sequence = what.whole_at;
+    with.fetch_bytes = what.bytes;
+    fetch_bytes_ += what.bytes;
     out_.push_back(act::fetch_call{key, what.whole_at != 0 ? what.whole_at : what.sequence, what.whole_at != 0});
 }
 
@@ -223,6 +230,7 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
     auto* what = find(key);
     if (under_way == attempts_.end() || (what && what->state != call_state::fetching))
         return;
+    fetched(under_way->second);
     const auto with = under_way->second;
     auto body = what && result ? find_call(std::move(*result), what->ref(), with.journal_sequence != 0) : nullptr;
     if (body) {

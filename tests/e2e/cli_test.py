@@ -110,6 +110,10 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(refused.returncode, 2, role)
             self.assertIn("static_function: a.openfaas-fn is given twice", refused.stderr)
         self.assertEqual(sluice("up", "--state=").returncode, 2)
+        small = sluice("queue-worker", "--journal-bytes-max=1MiB")
+        self.assertEqual((small.returncode, "journal_bytes_max" in small.stderr), (2, True), small.stderr)
+        crowded = sluice("up", "--partitions=32", "--nats-store-bytes-max=256MiB")
+        self.assertEqual((crowded.returncode, "nats_store_bytes_max" in crowded.stderr), (2, True), crowded.stderr)
         self.assertIn("state_folder", sluice("provider").stderr)
         self.assertEqual(sluice("provider").returncode, 2)
 

@@ -16,7 +16,15 @@ struct stored_partition {
     struct stream {
         std::vector<log_message> messages; // by sequence - 1; purged ones stay here, below `first`
         std::uint64_t first = 1;
-        log_info info() const { return {first, messages.size(), messages.size() + 1 - first, 0, 0}; }
+        std::uint64_t bytes_max = 0; // 0: unbounded
+        log_info info() const { return {first, messages.size(), messages.size() + 1 - first, bytes(), bytes_max}; }
+        std::uint64_t bytes() const // as a server counts: something is kept beside each payload
+        {
+            std::uint64_t sum = 0;
+            for (auto at = first; at <= messages.size(); ++at)
+                sum += messages[at - 1].payload.size() + 200;
+            return sum;
+        }
         boost::system::result<log_message> get(std::uint64_t sequence) const
         {
             if (sequence < first || sequence > messages.size())
@@ -208,6 +216,8 @@ private:
         boost::system::result<stored_at> result = log_errc::wrong_sequence;
         if (journal_away)
             result = log_errc::unavailable;
+        else if (store.journal.bytes_max > 0 && store.journal.bytes() + what.what.payload.size() > store.journal.bytes_max)
+            result = log_errc::full;
         else if (store.journal.messages.size() == what.what.expected_last_sequence) {
             store.journal.append({0, {}, what.what.payload});
             result = stored_at{store.journal.messages.size(), false};

@@ -157,6 +157,29 @@ TEST_F(shard_callbacks_test, answers_beyond_the_budget_are_fetched_again)
     EXPECT_EQ(store.records<journal::settled>().size(), 6u);
 }
 
+// A server drops a client that it cannot get rid of what it asked for to.
+TEST_F(shard_callbacks_test, fetches_under_way_are_limited_in_bytes)
+{
+    accept(6);
+    shard_options options{.answer_bytes_budget = 0, .fetch_bytes_max = 2'000};
+    options.callbacks_max = options.tenant_callbacks = 10;
+    driven_shard owner(store, options);
+    owner.hold_fetches = true;
+    owner.own();
+    owner.replicas("f.s", {owner.replica(100)});
+    for (std::size_t i = 0; i < 6; ++i)
+        owner.answer(i, delivered(200, std::string(700, 'a')));
+    EXPECT_EQ(owner.answer_fetches.size(), 2u);
+    std::size_t largest = 0;
+    for (int turn = 0; turn < 6 && owner.callbacks.size() < 6; ++turn) {
+        largest = std::max(largest, owner.answer_fetches.size());
+        owner.release_fetches();
+        owner.hold_fetches = true;
+    }
+    EXPECT_EQ(largest, 2u);
+    EXPECT_EQ(owner.callbacks.size(), 6u);
+}
+
 TEST_F(shard_callbacks_test, an_answer_that_cannot_be_fetched_is_asked_for_again_and_one_that_is_gone_closes)
 {
     accept(1);

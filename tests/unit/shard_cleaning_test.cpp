@@ -173,3 +173,85 @@ TEST_F(shard_cleaning_test, a_void_record_stays_void_when_the_journal_before_it_
     next.own("next");
     EXPECT_EQ(next.engine.count().live, 2u);
 }
+
+// A journal with a bound: it must not come to rest full, whatever else would make cleaning worth it.
+struct bounded_journal_test : shard_cleaning_test {
+    bounded_journal_test()
+    {
+        options.partitions.purge_bytes_min = 8 * 1024 * 1024;
+        options.partitions.record_bytes_max = 1'000'000;
+        store.journal.bytes_max = 16'000;
+    }
+    // Carries out what the store is asked for and lets time pass, until nothing is running or due.
+    void work(driven_shard& owner, std::size_t calls)
+    {
+        std::size_t answered = 0;
+        for (int turn = 0; turn < 500 && owner.settled.size() < calls; ++turn) {
+            for (; answered < owner.dispatched.size(); ++answered)
+                owner.answer(answered, delivered(200));
+            clean(owner);
+            owner.advance(milliseconds(1'000));
+        }
+    }
+};
+
+TEST_F(bounded_journal_test, is_cleaned_before_it_is_full_though_little_is_freed)
+{
+    for (int i = 10; i < 200; ++i)
+        store.accept({.id = std::to_string(i), .body = std::string(100, 'b')});
+    options.tenant_concurrency = 5;
+    driven_shard owner(store, options);
+    own(owner);
+    work(owner, 200);
+    EXPECT_EQ(owner.settled.size(), 200u);
+    EXPECT_GT(store.journal.first, 1u);
+    ASSERT_FALSE(owner.warnings.empty());
+    EXPECT_NE(owner.warnings[0].message.find("no calls are started"), std::string::npos) << owner.warnings[0].message;
+}
+
+TEST_F(bounded_journal_test, starts_no_calls_while_what_waits_to_be_called_back_takes_most_of_it)
+{
+    for (int i = 10; i < 60; ++i)
+        store.accept({.id = std::to_string(i), .callback = "http://receiver/", .body = "b"});
+    options.tenant_concurrency = 1;
+    options.tenant_callbacks = options.callbacks_max = 100;
+    driven_shard owner(store, options);
+    own(owner);
+    std::size_t answered = 0;
+    for (int turn = 0; turn < 300; ++turn) {
+        for (; answered < owner.dispatched.size(); ++answered)
+            owner.answer(answered, delivered(200, std::string(600, 'a')));
+        clean(owner);
+        owner.advance(milliseconds(1'000));
+    }
+    const auto started = owner.dispatched.size();
+    EXPECT_LT(started, 60u);
+    EXPECT_LE(store.journal.bytes(), store.journal.bytes_max * 9 / 10) << "there is room to record what comes of the callbacks";
+    std::size_t called_back = 0;
+    for (int turn = 0; turn < 300 && owner.settled.size() < 60; ++turn) {
+        for (; called_back < owner.callbacks.size(); ++called_back)
+            owner.called_back(called_back, delivered(200));
+        for (; answered < owner.dispatched.size(); ++answered)
+            owner.answer(answered, delivered(200, std::string(600, 'a')));
+        clean(owner);
+        owner.advance(milliseconds(1'000));
+    }
+    EXPECT_GT(owner.dispatched.size(), started);
+    EXPECT_EQ(owner.settled.size(), 60u);
+}
+
+// One that was full when it was taken over, say of an earlier release: what is settled makes room.
+TEST_F(bounded_journal_test, that_is_full_is_emptied_of_what_no_longer_counts)
+{
+    store.journal.bytes_max = 0;
+    driven_shard first(store, options);
+    own(first);
+    for (std::size_t i = 0; i < 9; ++i)
+        first.answer(i, delivered(200));
+    store.journal.bytes_max = store.journal.bytes() + 300; // the next owner's first record, and no more
+    driven_shard next(store, options);
+    next.own("next");
+    next.replicas("f.s", {next.replica(100)});
+    work(next, 1);
+    EXPECT_EQ(next.settled.size(), 1u);
+}
