@@ -71,6 +71,7 @@ void set_servers(natsOptions* into, const connection_options& options, const std
     auto servers = split(options.url);
     servers.insert(servers.end(), more_servers.begin(), more_servers.end());
     std::vector<const char*> names;
+    names.reserve(servers.size());
     for (const auto& server : servers)
         names.push_back(server.c_str());
     check(natsOptions_SetServers(into, names.data(), static_cast<int>(names.size())),
@@ -126,7 +127,7 @@ link::link(boost::asio::io_context& io, const connection_options& options, const
     check(socket_watch::install(nats_options.get(), hold.get()), "nats event loop");
     natsConnection* raw = nullptr;
     check(natsConnection_Connect(&raw, nats_options.get()), "connecting to " + core::without_userinfo(options.url));
-    hold.release(); // the library's now, until it detaches
+    static_cast<void>(hold.release()); // the library's now, until it detaches
     connection_.reset(raw);
     char url[512];
     if (natsConnection_GetConnectedUrl(raw, url, sizeof url) == NATS_OK)

@@ -27,8 +27,7 @@ bool takes_calls(const outcome& result)
 }
 
 replica::replica(loop& on, http::client& asks, core::replica_record record, listener told)
-    : loop_(on),
-      client_(asks),
+    : client_(asks),
       record_(std::move(record)),
       told_(std::move(told)),
       since_(std::chrono::steady_clock::now()),

@@ -38,7 +38,6 @@ private:
     void answered(const outcome& result);
     void enter(core::replica_phase phase);
 
-    loop& loop_;
     http::client& client_;
     core::replica_record record_;
     listener told_;
