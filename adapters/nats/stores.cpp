@@ -35,6 +35,13 @@ struct opening : std::enable_shared_from_this<opening> {
         : on(server), with(std::move(wanted)), done(std::move(then))
     {}
 
+    static std::string why(const boost::system::error_code& failure)
+    {
+        if (failure == log_errc::full)
+            return "the server's store has no room for it; its size is set aside when it is made (log_bytes_max, journal_bytes_max)";
+        return failure.message();
+    }
+
     bool wants_partitions() const { return with.logs || with.journals; }
 
     template <class Port> auto take(std::string name, std::unique_ptr<Port>& into, void (opening::*all_open)())
@@ -43,7 +50,7 @@ struct opening : std::enable_shared_from_this<opening> {
             if (!self->done)
                 return; // something else failed before
             if (!port)
-                return std::exchange(self->done, nullptr)(name + " cannot be opened: " + port.error().message());
+                return std::exchange(self->done, nullptr)(name + " cannot be opened: " + why(port.error()));
             into = std::move(*port);
             if (--self->to_open == 0)
                 (self.get()->*all_open)();

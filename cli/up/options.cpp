@@ -6,10 +6,23 @@
 
 namespace sluice::up {
 
+namespace {
+
+// So small a log or journal would be full of a few calls with large bodies.
+constexpr std::uint64_t stream_bytes_least = 16 * 1024 * 1024;
+
+}
+
+std::uint64_t stream_bytes_max(const options& given) noexcept { return given.nats_store_bytes_max / 100 * 45 / given.partitions; }
+
 void check(const options& given)
 {
     nats::check(given.nats);
     core::parse_static_functions(given.static_function);
+    if (given.nats.url.empty() && stream_bytes_max(given) < stream_bytes_least)
+        throw config::error("nats_store_bytes_max: " + std::to_string(given.nats_store_bytes_max)
+                            + " bytes leave less than 16 MiB for each log and journal of " + std::to_string(given.partitions)
+                            + " partitions");
     if (given.run_then_stop && given.run.empty())
         throw config::error("run_then_stop: there is no command to wait for: set run");
     if (given.nats.url.empty() && (!given.nats.user.empty() || !given.nats.credentials_file.empty() || !given.nats.ca_file.empty()))
@@ -35,8 +48,9 @@ void add_to(config::table& table, options& into, config::value_check check_role_
     table.text("nats_server", "The nats-server to run; empty: found on PATH.", into.nats_server);
     table.bytes("nats_payload_bytes_max", "Largest message of our nats-server; more where body_bytes_max asks for it.",
                 into.nats_payload_bytes_max, mebi, 64 * mebi);
-    table.bytes("nats_store_bytes_max", "Most bytes that our nats-server keeps on disk.", into.nats_store_bytes_max, 256 * mebi,
-                1024 * 1024 * mebi);
+    table.bytes("nats_store_bytes_max",
+                "Most bytes that our nats-server keeps on disk; 45 % of it for the partitions' logs, as much for their journals.",
+                into.nats_store_bytes_max, 256 * mebi, 1024 * 1024 * mebi);
     table.duration("nats_answer_deadline", "Our nats-server is started anew when JetStream has not answered for so long.",
                    into.nats_answer_deadline, 1s, 600s);
     nats::add_to(table, into.nats, "nats", "URL of a NATS server or cluster to use instead of one of our own.");

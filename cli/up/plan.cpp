@@ -51,6 +51,15 @@ public:
         return *this;
     }
 
+    // How large what is made in our own nats-server may be; a server of somebody else has bounds of its own.
+    role_builder& streams(std::initializer_list<const char*> flags)
+    {
+        if (with_.nats.url.empty())
+            for (const char* name : flags)
+                flag(name, std::to_string(stream_bytes_max(with_)));
+        return *this;
+    }
+
     role_builder& list(const std::string& name, const std::vector<std::string>& values)
     {
         return values.empty() ? *this : flag(name, config::join_list(values));
@@ -133,6 +142,7 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
     roles.push_back(role_builder("queue-worker", with, state, around)
                         .nats(access)
                         .flag("--partitions", partitions)
+                        .streams({"--log-bytes-max", "--journal-bytes-max"})
                         .flag("--worker-id", "up-" + state.keep_secret("worker-id").value)
                         .flag("--drain-deadline", config::format_duration(with.drain_deadline))
                         .list("--callback-allow", with.callback_allow)
@@ -141,6 +151,7 @@ std::vector<child_spec> role_children(const options& with, const state_folder& s
                         .nats(access)
                         .flag("--listen", with.listen)
                         .flag("--partitions", partitions)
+                        .streams({"--log-bytes-max"})
                         .flag("--body-bytes-max", bytes)
                         .flag("--drain-deadline", config::format_duration(with.drain_deadline))
                         .flag("--basic-auth-user-file", state.secret_file("basic-auth-user"))

@@ -38,6 +38,10 @@ struct options {
 // `check_role_option` is asked about each entry of role_option: the tables of the roles are not known here.
 void add_to(config::table& table, options& into, config::value_check check_role_option);
 
+// The bound of each partition's log and journal in our nats-server, which sets it aside when they are made: nine tenths of the store, shared
+// out; the rest is for what is deployed.
+std::uint64_t stream_bytes_max(const options& given) noexcept;
+
 // What no single value shows; throws config::error naming the options. Before run(), which relies on it.
 void check(const options& given);
 
