@@ -74,9 +74,7 @@ void child::launch()
     } catch (const std::system_error& error) {
         if (!was_ready_)
             return loop_.post([this, reason = std::string(error.what())] { on_failed_(reason); });
-        log_.error("cannot start role={} reason=\"{}\"", spec_.name, error.what());
-        const auto delay = core::backoff(++failures_, spec_.restart.first, spec_.restart.longest);
-        return again_.after(delay, [this] { launch(); });
+        return start_again(failures_ + 1, std::string("cannot be started: ") + error.what());
     }
     keep_going("note",
                [&] { process::write_file_atomically(spec_.identity_file, fmt::format("{} {}\n", running_->pid, running_->start_ticks)); });
@@ -112,7 +110,7 @@ void child::ended(process::exit_status status)
         remove_file(spec_.identity_file);
     });
     running_.reset();
-    const bool settled = ready_ && std::chrono::steady_clock::now() - ready_since_ >= spec_.restart.settled;
+    const bool worked = ready_ && std::chrono::steady_clock::now() - ready_since_ >= last_wait_;
     ready_ = false;
     if (stopping_)
         return finish_stop();
@@ -120,10 +118,15 @@ void child::ended(process::exit_status status)
         const auto last = last_line(spec_.log_file);
         return on_failed_(missed_deadline_ ? "not ready in time" : last.empty() ? process::how_it_ended(status) : last);
     }
-    failures_ = settled ? 1 : failures_ + 1;
-    const auto delay = core::backoff(failures_, spec_.restart.first, spec_.restart.longest);
-    log_.warn("ended by itself role={} reason=\"{}\" restart_in_ms={}", spec_.name, process::how_it_ended(status), delay.count());
-    again_.after(delay, [this] { launch(); });
+    start_again(worked ? 1 : failures_ + 1, "ended by itself: " + process::how_it_ended(status));
+}
+
+void child::start_again(unsigned failures, const std::string& why)
+{
+    failures_ = failures;
+    last_wait_ = core::backoff(failures_, spec_.restart.first, spec_.restart.longest);
+    log_.warn("starts again role={} reason=\"{}\" restart_in_ms={}", spec_.name, why, last_wait_.count());
+    again_.after(last_wait_, [this] { launch(); });
 }
 
 void child::stop(std::function<void()> done)

@@ -17,9 +17,8 @@
 namespace sluice::up {
 
 struct restart_policy {
-    std::chrono::milliseconds first{100};      // before the first restart; doubles with each one
+    std::chrono::milliseconds first{100};      // before the first restart; doubles with each one, until a life was ready for as long
     std::chrono::milliseconds longest{10'000}; // at most this
-    std::chrono::milliseconds settled{30'000}; // ready for so long: the next end counts as the first again
 };
 
 struct child_spec {
@@ -61,6 +60,7 @@ private:
     template <class Work> void keep_going(const char* what, Work work);
     void look_for_ready();
     void ended(process::exit_status status);
+    void start_again(unsigned failures, const std::string& why);
     void finish_stop();
 
     loop& loop_;
@@ -73,6 +73,7 @@ private:
     std::unique_ptr<process::watch> watch_;
     timer poll_, deadline_, again_;
     std::chrono::steady_clock::time_point ready_since_{};
+    std::chrono::milliseconds last_wait_{0}; // before the last restart
     unsigned failures_ = 0;
     bool ready_ = false, was_ready_ = false, missed_deadline_ = false, stopping_ = false;
 };

@@ -35,7 +35,7 @@ protected:
         made.identity_file = folder_ / (name + ".pid");
         made.log_file = folder_ / (name + ".log");
         made.ready_file = [file = folder_ / (name + ".ready")](int) { return file; };
-        made.restart = {1ms, 10ms, 1h};
+        made.restart = {1ms, 10ms};
         return made;
     }
 
@@ -53,6 +53,17 @@ protected:
         all.stop([&] { stopped = true; });
         EXPECT_TRUE(test::loop_until(loop_, [&] { return stopped; }));
         EXPECT_TRUE(test::loop_runs_dry(loop_));
+    }
+
+    // Before each restart so far, in ms.
+    std::vector<std::string> waits() const
+    {
+        std::vector<std::string> found;
+        const std::string key = "restart_in_ms=";
+        for (const auto& line : lines_->last_formatted())
+            if (const auto at = line.find(key); at != line.npos)
+                found.push_back(line.substr(at + key.size(), line.find_first_not_of("0123456789", at + key.size()) - at - key.size()));
+        return found;
     }
 
     bool is_running(const supervisor& all, const std::string& name) const { return all.find(name)->running().has_value(); }
@@ -96,6 +107,36 @@ TEST_F(supervised, what_is_killed_is_started_again)
     EXPECT_EQ(*all.find("b")->running(), other);
     stop(all);
     EXPECT_FALSE(is_running(all, "a"));
+}
+
+TEST_F(supervised, each_end_of_one_that_was_ready_for_as_long_as_its_last_wait_counts_as_the_first)
+{
+    supervisor all(loop_, log_, {});
+    all.add(spec("a", stays));
+    start(all);
+    for (int life = 0; life < 6; ++life) {
+        // The longest wait there is, from when this life was ready.
+        bool over = false;
+        timer worked(loop_);
+        worked.after(10ms, [&] { over = true; });
+        ASSERT_TRUE(test::loop_until(loop_, [&] { return over; }));
+        const auto before = *all.find("a")->running();
+        ASSERT_TRUE(process::signal(before, SIGKILL));
+        ASSERT_TRUE(test::loop_until(loop_, [&] { return all.find("a")->ready() && *all.find("a")->running() != before; }));
+    }
+    EXPECT_EQ(waits(), std::vector<std::string>(6, "1"));
+    stop(all);
+}
+
+TEST_F(supervised, the_wait_doubles_while_it_is_not_ready)
+{
+    supervisor all(loop_, log_, {});
+    all.add(spec("a", R"([ -e "$0.once" ] && exit 1; touch "$0.once"; )" + stays));
+    start(all);
+    ASSERT_TRUE(process::signal(*all.find("a")->running(), SIGKILL));
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return waits().size() == 6; }));
+    EXPECT_EQ(waits(), (std::vector<std::string>{"1", "2", "4", "8", "10", "10"}));
+    stop(all);
 }
 
 TEST_F(supervised, a_ready_file_that_was_left_says_nothing)
