@@ -119,7 +119,8 @@ void pull_reader::on_stream(const api::stream_info& stream)
     } else if (next_sequence_ > stream.state.last_sequence + 1) {
         if (++short_tails_ < short_tails_max)
             return try_again_soon();
-        next_sequence_ = target_.last_per_subject ? 1 : stream.state.last_sequence + 1;
+        // What was lost may be filled again up to there, and where it began is not known: the last one comes again, to tell.
+        next_sequence_ = target_.last_per_subject ? 1 : std::max<std::uint64_t>(stream.state.last_sequence, 1);
         last_stored_ns_ = 0;
     }
     short_tails_ = 0;

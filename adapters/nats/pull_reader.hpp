@@ -12,10 +12,9 @@
 // The consumer is made again at the next sequence whenever something is amiss: a new link, a consumer sequence that skips (a message was
 // lost; a *stream* sequence that skips was purged), two heartbeats missed, any status that says that the consumer or its server went.
 // Before that the stream is asked where it ends, and the new consumer starts with the last message that was read, to see that it is still
-// the same one. A stream that was made anew is read from its beginning, one that lost its tail from where it differs or ends: either
-// shows as
-// a sequence that is not above the one before. Where the last message cannot be compared, because it was purged, a log is read on; with
-// last_per_subject everything is read again.
+// the same one. A stream that was made anew is read from its beginning, one that lost its tail from where it differs, or from its last
+// message where it ends before: either shows as a sequence that is not above the one before. Where the last message cannot be compared,
+// because it was purged, a log is read on; with last_per_subject everything is read again.
 namespace sluice::nats {
 
 class pull_reader final : public endpoint, public std::enable_shared_from_this<pull_reader> {
