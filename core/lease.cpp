@@ -40,8 +40,12 @@ void lease::adopt(held_by holder, mono_time now)
 {
     const bool before = mine();
     holder_ = std::move(holder);
+    // It lives, so it is no former life of ours, whose lease would be free.
+    taken_by_namesake_ = !mine() && holder_.worker == worker_ && (before || taken_by_namesake_);
     if (!mine()) {
         act_until_ = {};
+        if (before)
+            again_at_ = now; // that was of our renewals
         return;
     }
     if (!before)
@@ -103,7 +107,7 @@ void lease::give_back(mono_time now) noexcept
 
 mono_time lease::claim_due() const
 {
-    const bool free = problem_.empty() && !erased_ && (holder_.worker.empty() || holder_.worker == worker_);
+    const bool free = problem_.empty() && !erased_ && (holder_.worker.empty() || (holder_.worker == worker_ && !taken_by_namesake_));
     return free ? again_at_ : std::max(again_at_, changed_at_ + std::max(options_.ttl, holder_.ttl));
 }
 

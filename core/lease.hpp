@@ -25,8 +25,8 @@ lease_options lease_terms(milliseconds ttl);
 // After Gray and Cheriton, "Leases", 1989.
 class lease {
 public:
-    // `worker` names the worker and outlives its process: two processes with one name at a time are the operator's mistake. `session` is
-    // this process's alone.
+    // `worker` names the worker and outlives its process: two processes with one name at a time are the operator's mistake, of which the
+    // later one works and the earlier one stands by. `session` is this process's alone.
     lease(std::string worker, std::string session, lease_options with);
 
     // The key's newest entry, from the bucket's watcher or a read. Older ones than known are ignored.
@@ -58,6 +58,8 @@ public:
     // The worker that holds it; empty: nobody, or not known yet.
     const std::string& holder() const noexcept { return holder_.worker; }
     bool known() const noexcept { return known_; }
+    // Another process of this worker's name took it from us, and holds it.
+    bool taken_by_namesake() const noexcept { return taken_by_namesake_; }
     // Why the stored value cannot be used (a newer release wrote it): then it is never claimed. Empty: it can.
     const std::string& problem() const noexcept { return problem_; }
 
@@ -86,6 +88,7 @@ private:
     std::string problem_;
     std::uint64_t revision_ = 0; // of what is known; 0: no entry
     bool erased_ = false;
+    bool taken_by_namesake_ = false;
     bool known_ = false;
     bool leaving_ = false;
     bool in_doubt_ = false; // a write lost against something not seen yet

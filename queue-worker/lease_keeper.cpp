@@ -101,6 +101,8 @@ void lease_keeper::tell(std::uint32_t partition)
             log_.info("lease given back partition={}", partition);
         return;
     }
+    if (one.terms.taken_by_namesake() && !std::exchange(complained_of_namesake_, true))
+        log_.error("two workers are named {}, this one stands by partition={}", one.terms.holder(), partition);
     if (mine != was_mine)
         log_.info("lease {} partition={} holder={}", mine ? "held" : "lost", partition, one.terms.holder());
     else if (mine && acts != could_act)

@@ -47,6 +47,7 @@ private:
     key_value& bucket_;
     logger& log_;
     std::vector<std::unique_ptr<held_lease>> held_; // by partition
+    bool complained_of_namesake_ = false;
     std::unique_ptr<key_value::watcher> watcher_;
     std::function<void(std::uint32_t)> changed_;
     std::function<void()> left_;

@@ -56,6 +56,22 @@ TEST_F(standby_worker_test, a_standby_does_nothing_until_the_other_worker_leaves
     stop_standby();
 }
 
+TEST_F(standby_worker_test, of_two_workers_with_one_name_the_later_works_and_the_other_stands_by)
+{
+    options_.worker_id = "standby";
+    start_worker();
+    ASSERT_TRUE(until([&] { return worker_->owned() == options_.partitions; }));
+    start_standby();
+    ASSERT_TRUE(until([&] { return standby_->owned() == options_.partitions && worker_->owned() == 0; }));
+    accept_some("first-");
+    ASSERT_TRUE(until([&] { return receiver_.calls.size() == 10; }));
+    EXPECT_EQ(standby_->owned(), options_.partitions);
+    EXPECT_EQ(worker_->owned(), 0u);
+    EXPECT_EQ(worker_->illness(), "");
+    stop_standby();
+    ASSERT_TRUE(until([&] { return worker_->owned() == options_.partitions; }));
+}
+
 TEST_F(standby_worker_test, a_standby_takes_over_from_a_worker_that_died)
 {
     options_.lease_ttl = 1s;

@@ -76,6 +76,34 @@ TEST(lease, what_was_given_back_or_was_ours_in_a_former_life_is_claimed_at_once)
     EXPECT_EQ(first.next(start + 10s).what, kind::none) << "given back for good";
 }
 
+TEST(lease, of_two_workers_with_one_name_the_earlier_stands_by)
+{
+    lease first("a", "a1", terms), second("a", "a2", terms);
+    first.current();
+    second.current();
+    const auto held = first.next(start).value;
+    first.written(1, std::uint64_t{1}, start);
+    second.seen(entry(1, held), start);
+    const auto claim = second.next(start + 1ms);
+    ASSERT_EQ(claim.what, kind::update);
+    second.written(claim.number, std::uint64_t{2}, start + 1ms);
+    first.seen(entry(2, claim.value), start + 2ms);
+    EXPECT_TRUE(first.taken_by_namesake());
+    EXPECT_FALSE(second.taken_by_namesake());
+    EXPECT_EQ(first.next(start + 2'000ms).what, kind::none);
+    const auto renewal = second.next(start + 751ms);
+    ASSERT_EQ(renewal.what, kind::update);
+    first.seen(entry(3, renewal.value), start + 752ms);
+    EXPECT_TRUE(first.taken_by_namesake());
+    EXPECT_EQ(first.next_due(), start + 3'752ms) << "one ttl after the last renewal seen";
+    EXPECT_EQ(first.next(start + 3'751ms).what, kind::none);
+    const auto back = first.next(start + 3'752ms);
+    ASSERT_EQ(back.what, kind::update);
+    first.written(back.number, std::uint64_t{4}, start + 3'753ms);
+    EXPECT_TRUE(first.mine());
+    EXPECT_FALSE(first.taken_by_namesake());
+}
+
 TEST(lease, a_renewal_under_way_when_it_is_given_back_does_not_count_as_giving_back)
 {
     lease mine("a", "a1", terms);
