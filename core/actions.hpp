@@ -104,8 +104,9 @@ struct purge_journal {
     std::uint32_t slot = 0;
     std::uint64_t below = 0;
 };
-// The partition is not ours any more, or cannot be read: let go of the slot's readers, and take the partition over anew later, unless `final`.
-// What is under way of its calls, callbacks and fetches is still answered: until then they hold their permits.
+// The partition is not ours any more, or cannot be read: let go of the slot's readers, and take the partition over anew later; when it
+// is `final`, only after a while, because it would end here again. What is under way of its calls, callbacks and fetches is still
+// answered: until then they hold their permits.
 struct closed {
     std::uint32_t slot = 0;
     std::uint32_t partition = 0;

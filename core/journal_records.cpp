@@ -245,6 +245,8 @@ void append_record(std::string& to, const record& what)
         what);
 }
 
+bool is_batch(std::string_view bytes) noexcept { return bytes.starts_with(magic); }
+
 boost::system::result<batch, decode_error> decode(std::string_view bytes)
 {
     reader from(bytes);

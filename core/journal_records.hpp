@@ -123,6 +123,8 @@ struct decode_error {
     bool newer_version = false;
     std::string message;
 };
+// It begins as what an owner wrote does, of whichever release.
+bool is_batch(std::string_view bytes) noexcept;
 boost::system::result<batch, decode_error> decode(std::string_view bytes);
 
 // Nothing for a record that is of no call.

@@ -39,7 +39,10 @@ void partition::journal_message(const log_message& message, std::vector<action>&
 {
     if (phase_ != phase::replaying)
         return;
-    if (auto added = replay_.add(message.sequence, message.payload); !added)
+    if (!journal::is_batch(message.payload)) {
+        replay_.pass_over(message.sequence, message.payload.size());
+        out.push_back(act::warn{slot_, "journal sequence " + std::to_string(message.sequence) + " was written by no owner: passed over"});
+    } else if (auto added = replay_.add(message.sequence, message.payload); !added)
         return close("journal sequence " + std::to_string(message.sequence) + ": " + added.error().message, true, out);
     if (message.sequence >= journal_last_) {
         journal_last_ = message.sequence;

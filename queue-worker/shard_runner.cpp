@@ -12,6 +12,7 @@ namespace {
 
 constexpr milliseconds reopen_wait_min{100};
 constexpr milliseconds reopen_wait_max{5'000};
+constexpr milliseconds refused_wait{30'000}; // before a partition that was left alone is tried again: an operator may have mended it
 constexpr milliseconds ask_again_wait{200};
 constexpr std::chrono::seconds replay_silence_max{30}; // without a journal message a replay is begun anew
 constexpr milliseconds append_deadline{5'000};
@@ -38,6 +39,7 @@ shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<parti
       meters_(counted),
       log_(log),
       failures_(ports_.size()),
+      refused_(ports_.size()),
       due_(on),
       every_second_(on)
 {
@@ -53,10 +55,9 @@ shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<parti
         [this] { shard_.each_function([this](const function_name& name, std::size_t, std::size_t) { tell_about(name); }); });
 }
 
-void shard_runner::start(std::function<void()> settled, std::function<void(std::string)> refused)
+void shard_runner::start(std::function<void()> settled)
 {
     settled_ = std::move(settled);
-    refused_ = std::move(refused);
     leases_.start([this](std::uint32_t partition) { lease_changed(partition); });
     turn_soon();
 }
@@ -67,6 +68,7 @@ void shard_runner::lease_changed(std::uint32_t partition)
         return;
     if (!leases_.mine(partition)) {
         open_timers_[partition]->cancel();
+        refused_[partition].clear();
         for (const auto& [slot, held] : slots_)
             if (held.partition == partition)
                 shard_.close(slot, "another worker holds its lease");
@@ -84,7 +86,7 @@ bool shard_runner::settled() const
 {
     std::size_t ours = 0;
     for (std::uint32_t partition = 0; partition < failures_.size(); ++partition)
-        ours += leases_.mine(partition);
+        ours += leases_.mine(partition) && refused_[partition].empty();
     return leases_.all_held() && shard_.count().partitions_owned == ours;
 }
 
@@ -103,9 +105,9 @@ void shard_runner::open(std::uint32_t partition)
     turn_soon();
 }
 
-void shard_runner::open_later(std::uint32_t partition)
+void shard_runner::open_later(std::uint32_t partition, milliseconds wait)
 {
-    open_timers_[partition]->after(core::backoff(++failures_[partition], reopen_wait_min, reopen_wait_max), [this, partition] {
+    open_timers_[partition]->after(wait, [this, partition] {
         if (leases_.mine(partition) && !has_slot(partition))
             open(partition);
     });
@@ -225,6 +227,7 @@ void shard_runner::perform(core::act::read_log&& what)
         turn_soon();
     });
     failures_[held.partition] = 0;
+    refused_[held.partition].clear();
     log_.info("partition owned partition={} slot={} from={}", held.partition, what.slot, what.from);
 }
 
@@ -242,14 +245,19 @@ void shard_runner::perform(core::act::pause_log&& what)
 void shard_runner::perform(core::act::closed&& what)
 {
     slots_.erase(what.slot);
-    if (what.final)
-        return loop_.post([this, why = "partition " + std::to_string(what.partition) + " cannot be taken over: " + what.reason] {
-            if (!closed_)
-                refused_(why);
-        });
-    log_.warn("partition lost partition={} reason=\"{}\"", what.partition, what.reason);
-    if (leases_.mine(what.partition))
-        open_later(what.partition);
+    const bool still_ours = leases_.mine(what.partition);
+    if (!what.final) {
+        log_.warn("partition lost partition={} reason=\"{}\"", what.partition, what.reason);
+        if (still_ours)
+            open_later(what.partition, core::backoff(++failures_[what.partition], reopen_wait_min, reopen_wait_max));
+        return;
+    }
+    log_.error("partition is left alone partition={} retry_in_ms={} reason=\"{}\"", what.partition, refused_wait.count(), what.reason);
+    if (!still_ours)
+        return;
+    refused_[what.partition] = std::move(what.reason); // the lease is kept: another worker would end here too
+    open_later(what.partition, refused_wait);
+    turn_soon();
 }
 
 // ---- the journal

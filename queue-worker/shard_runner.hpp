@@ -9,6 +9,7 @@
 #include "queue-worker/meters.hpp"
 #include "sluice/message_log.hpp"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <vector>
@@ -28,17 +29,23 @@ public:
     shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, lease_keeper& leases, core::directory& functions,
                  call_sender& calls, callback_sender& callbacks, meters& counted, logger& log);
 
-    // Takes over every partition whose lease is ours, now or later. `settled` is called once, when all that are ours are owned and the others
-    // are held by other workers; `refused` (never inside another call) when one cannot be taken over, with why.
-    void start(std::function<void()> settled, std::function<void(std::string)> refused);
+    // Takes over every partition whose lease is ours, now or later; one that cannot be is left alone and tried again after a while. `settled` is
+    // called once, when settled().
+    void start(std::function<void()> settled);
     void drain();
     bool quiet() const { return shard_.quiet(); }
     // Lets go of everything; nothing is called back afterwards.
     void close();
     const core::shard& shard() const noexcept { return shard_; }
     std::size_t partitions() const noexcept { return failures_.size(); }
-    // All that are ours are owned, and the others are held by other workers.
+    // All that are ours are owned or left alone, and the others are held by other workers.
     bool settled() const;
+    // The first partition that is left alone, and why; empty: none is.
+    std::string refusal() const
+    {
+        const auto first = std::find_if(refused_.begin(), refused_.end(), [](const std::string& why) { return !why.empty(); });
+        return first == refused_.end() ? "" : "partition " + std::to_string(first - refused_.begin()) + " is left alone: " + *first;
+    }
 
 private:
     // What one ownership of a partition holds open.
@@ -54,7 +61,7 @@ private:
     bool has_slot(std::uint32_t partition) const;
     bool may_act(std::uint32_t slot) const;
     void open(std::uint32_t partition);
-    void open_later(std::uint32_t partition);
+    void open_later(std::uint32_t partition, milliseconds wait);
     void turn_soon();
     void turn();
     void watch_replays(instant now);
@@ -95,8 +102,8 @@ private:
     std::map<std::uint32_t, slot_state> slots_;
     std::vector<std::unique_ptr<timer>> open_timers_; // by partition
     std::vector<std::uint32_t> failures_;             // by partition: attempts to take it over since it was last owned
+    std::vector<std::string> refused_;                // by partition: why it is left alone; empty: it is not
     std::function<void()> settled_;
-    std::function<void(std::string)> refused_;
     timer due_;
     timer every_second_;
     bool turn_posted_ = false;

@@ -97,12 +97,10 @@ void worker::run_shard()
     leases_.emplace(loop_, *stores_.leases, options_.worker_id, static_cast<std::uint32_t>(ports.size()),
                     core::lease_terms(options_.lease_ttl), log_);
     runner_.emplace(loop_, shard_options(), std::move(ports), *leases_, *functions_, calls_, callbacks_, meters_, log_);
-    runner_->start(
-        [this] {
-            log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
-            process::write_ready_file(options_.ready_file, pages_.host(), pages_.port());
-        },
-        [this](std::string why) { fail(std::move(why)); });
+    runner_->start([this] {
+        log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
+        process::write_ready_file(options_.ready_file, pages_.host(), pages_.port());
+    });
 }
 
 std::string worker::illness() const
@@ -113,6 +111,8 @@ std::string worker::illness() const
         return "starting";
     if (!leases_->all_renewed())
         return "leases could not be renewed in time";
+    if (auto refusal = runner_->refusal(); !refusal.empty())
+        return refusal;
     return runner_->settled() ? "" : "not all partitions are owned";
 }
 

@@ -224,6 +224,34 @@ TEST(shard_takeover_test, a_newer_format_is_refused_for_good)
     EXPECT_FALSE(writer.engine.next_due());
 }
 
+TEST(shard_takeover_test, what_no_owner_wrote_to_the_journal_is_passed_over_wherever_it_is)
+{
+    stored_partition store;
+    store.journal.append({0, {}, "garbage"});
+    store.accept({});
+    driven_shard first(store);
+    first.own("first");
+    first.replicas("f.s", {first.replica()});
+    ASSERT_EQ(first.dispatched.size(), 1u);
+    first.answer(0, delivered(200));
+    ASSERT_EQ(store.records<journal::settled>().size(), 1u);
+    store.journal.append({0, {}, "SL"});
+    store.journal.append({0, {}, ""});
+    driven_shard next(store);
+    next.own("next");
+    EXPECT_TRUE(next.closed.empty());
+    EXPECT_EQ(next.engine.count().partitions_owned, 1u);
+    EXPECT_EQ(next.engine.count().live, 0u);
+    ASSERT_EQ(next.warnings.size(), 3u);
+    EXPECT_THAT(next.warnings[0].message, HasSubstr("journal sequence 1 "));
+
+    store.journal.append({0, {}, "SLJ"});
+    driven_shard cut(store);
+    cut.own("cut");
+    ASSERT_EQ(cut.closed.size(), 1u);
+    EXPECT_TRUE(cut.closed[0].final) << "an owner may have written it";
+}
+
 TEST(shard_takeover_test, an_unreadable_message_is_settled_and_the_rest_goes_on)
 {
     stored_partition store;
