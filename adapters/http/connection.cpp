@@ -17,6 +17,7 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
+constexpr std::size_t ahead_bytes_max = 16 * 1024;       // read while a request is answered
 constexpr std::size_t joined_body_bytes_max = 16 * 1024; // smaller bodies are copied behind their head: one buffer, one write
 constexpr std::size_t kept_out_bytes_max = 16 * 1024;
 // After an answer that closes, what the client still sends is read and dropped for a while: closing on unread data resets the
@@ -92,30 +93,43 @@ void connection::on_readable()
     if (error == asio::error::would_block)
         return arm_read();
     if (error)
-        return on_gone();
+        return on_gone(error == asio::error::eof);
     const std::string_view bytes(keep->scratch_.data(), count);
     switch (phase_) {
     case phase::idle:
-    case phase::head: return input(bytes);
+    case phase::head:
+        if (held_.empty())
+            return input(bytes);
+        held_.append(bytes); // behind what proceed() is about to take
+        return;
     case phase::body:
         if (held_.empty())
             return input(bytes);
         held_.append(bytes);
         return input(std::exchange(held_, {}));
     case phase::handling:
-    case phase::writing: held_.append(bytes); return; // read on after the answer: the client has to wait
+    case phase::writing: // handled after the answer; until then only its end is of interest, so that little is read
+        held_.append(bytes);
+        if (held_.size() < ahead_bytes_max)
+            arm_read();
+        return;
     case phase::lingering: return discard(count);
     case phase::closed: return;
     }
 }
 
-void connection::on_gone()
+void connection::on_gone(bool in_order)
 {
+    const bool answering = phase_ == phase::handling || phase_ == phase::writing;
+    const bool asked = phase_ == phase::handling && call_->gone;
+    // Requests that it sent before it closed its sending side are answered; the end is read again behind them.
+    if (in_order && !asked && !held_.empty() && (answering || phase_ == phase::idle))
+        return;
     peer_gone_ = true;
     // The service decides where it asked to hear of this; else a client that may only have closed its sending side still gets its answer.
-    if (phase_ == phase::handling && call_->gone)
+    if (asked)
         return std::exchange(call_->gone, nullptr)();
-    if (phase_ != phase::handling && phase_ != phase::writing)
+    if (!answering)
         close();
 }
 
@@ -141,7 +155,7 @@ void connection::input(std::string_view bytes)
     }
     if (phase_ == phase::body)
         await_body();
-    if (phase_ == phase::body || held_.empty())
+    if (phase_ == phase::body || held_.size() < ahead_bytes_max)
         arm_read();
 }
 

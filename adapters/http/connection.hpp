@@ -85,7 +85,7 @@ private:
 
     void arm_read();
     void on_readable();
-    void on_gone();
+    void on_gone(bool in_order);
     void input(std::string_view bytes);
     std::size_t step(std::string_view bytes);
     void begin();

@@ -239,6 +239,35 @@ TEST_F(http_server, tells_that_the_client_has_gone)
     ASSERT_TRUE(until([&] { return server_->connections() == 0; }));
 }
 
+TEST_F(http_server, answers_each_request_that_came_before_the_client_closed_its_sending_side)
+{
+    start();
+    std::vector<http::exchange_ptr> held;
+    service_.on_call = [&](http::exchange_ptr call) { held.push_back(std::move(call)); };
+    auto client = connect();
+    client->send(get("/1") + get("/2") + get("/3"));
+    client->end_sending();
+    for (std::size_t i = 0; i < 3; ++i) {
+        ASSERT_TRUE(until([&] { return held.size() == i + 1; }));
+        held[i]->reply({200, {}, "answer " + std::to_string(i + 1)});
+        held[i].reset();
+    }
+    ASSERT_TRUE(until([&] { return client->ended; }));
+    EXPECT_TRUE(has(client, "answer 1") && has(client, "answer 2") && has(client, "answer 3"));
+}
+
+TEST_F(http_server, tells_of_a_reset_whatever_came_before_it)
+{
+    start();
+    http::exchange_ptr held;
+    service_.on_call = [&](http::exchange_ptr call) { held = std::move(call); };
+    auto client = connect();
+    client->send(get("/") + "G");
+    ASSERT_TRUE(until([&] { return held != nullptr; }));
+    client->reset();
+    ASSERT_TRUE(until([&] { return held->abandoned(); }));
+}
+
 TEST_F(http_server, answers_a_client_that_closed_its_sending_side)
 {
     start();
