@@ -4,13 +4,20 @@ namespace sluice::queue_worker {
 
 namespace {
 
-constexpr std::uint64_t receipt_bytes_max = 64 * 1024; // of a receiver's answer; only its status counts
+constexpr std::uint64_t receipt_bytes_max = 16 * 1024; // of a receiver's answer; only its status counts
 
 template <class Bounds> curl::client_options curl_options(const Bounds& with)
 {
     curl::client_options options;
     options.ca_file = with.ca_file;
     return options;
+}
+
+// The name that was checked is the one that is looked up.
+std::string url_of(const url_guard::target& to)
+{
+    const bool v6 = to.host.find(':') != std::string::npos;
+    return (to.tls ? "https://" : "http://") + (v6 ? '[' + to.host + ']' : to.host) + ':' + std::to_string(to.port) + to.path_and_query;
 }
 
 std::shared_ptr<const std::string> body_of(const std::shared_ptr<const core::journal::answered>& what) { return {what, &what->body}; }
@@ -30,11 +37,12 @@ void callback_sender::send(std::shared_ptr<const core::journal::answered> what, 
     if (to->numeric && !to->tls)
         return send_plain(*to, std::move(what), std::move(may_send), std::move(done));
     curl::client_request request;
-    request.url = what->url;
+    request.url = url_of(*to);
     request.head = what->head;
     request.body = body_of(what);
     request.deadline = bounds_.deadline;
     request.answer_bytes_max = receipt_bytes_max;
+    request.only_status = true;
     request.allows = [this, target = *to](std::string_view address) { return guard_.allows(target, address); };
     request.may_send = std::move(may_send);
     curl_.call(std::move(request), std::move(done));
@@ -53,6 +61,7 @@ void callback_sender::send_plain(const url_guard::target& to, std::shared_ptr<co
     request.body = body_of(what);
     request.deadline = bounds_.deadline;
     request.answer_bytes_max = receipt_bytes_max;
+    request.only_status = true;
     request.may_send = std::move(may_send);
     plain_.call(std::move(request), std::move(done));
 }

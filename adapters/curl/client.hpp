@@ -23,6 +23,7 @@ struct client_request {
     std::chrono::milliseconds deadline{30'000};        // from the call to the whole answer: timed_out
     std::chrono::milliseconds connect_deadline{5'000}; // name, TCP and TLS together: refused
     std::uint64_t answer_bytes_max = 64 * 1024;        // the rest is read, counted and dropped: truncated
+    bool only_status = false; // the answer counts from its head on: what is above answer_bytes_max or late is not waited for
     // Asked for each address that is about to be connected to, and again for the address of a connection used again. False: refused,
     // and no byte is sent. Empty: everything is allowed.
     std::function<bool(std::string_view numeric_address)> allows;

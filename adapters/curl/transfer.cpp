@@ -183,7 +183,8 @@ std::size_t transfer::on_body(char* bytes, std::size_t one, std::size_t count, v
     a.body.append(bytes, static_cast<std::size_t>(std::min<std::uint64_t>(size, of.request_.answer_bytes_max - a.body.size())));
     a.body_bytes += size;
     a.truncated = a.body_bytes > a.body.size();
-    return size;
+    of.enough_ = of.request_.only_status;
+    return of.enough_ && a.truncated ? CURL_WRITEFUNC_ERROR : size;
 }
 
 std::size_t transfer::on_send(char* bytes, std::size_t one, std::size_t count, void* self)
@@ -224,9 +225,12 @@ outcome transfer::finish(CURLcode code)
     outcome result;
     result.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_);
     result.kind = kind_of(code);
-    if (code == CURLE_OK) {
-        long status = 0;
-        curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
+    long status = 0;
+    curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
+    if (enough_) // some of its body has come, so its head is whole
+        result.kind = outcome_kind::delivered;
+    if (result.kind == outcome_kind::delivered) {
+        answer_.truncated = answer_.truncated || code != CURLE_OK;
         answer_.status = static_cast<unsigned>(status);
         result.reply = std::move(answer_);
     } else if (not_sent_any_more_) {

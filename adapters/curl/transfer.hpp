@@ -55,6 +55,7 @@ private:
     bool not_sent_any_more_ = false;
     bool request_began_ = false; // a connection stood, and was allowed
     bool head_too_large_ = false;
+    bool enough_ = false; // the head is whole, and only that is asked for
     bool ended_ = false;
 };
 

@@ -25,6 +25,7 @@ struct client_request {
     std::chrono::milliseconds deadline{60'000};        // from the call to the whole answer: timed_out
     std::chrono::milliseconds connect_deadline{5'000}; // refused
     std::uint64_t answer_bytes_max = 1024 * 1024;      // above: truncated, the rest is read and counted, within the deadline
+    bool only_status = false;       // the answer counts from its head on: what is above answer_bytes_max or late is not waited for
     std::function<bool()> may_send; // asked just before the first byte is sent, also when it is sent again; no: overloaded. Null: yes
 };
 

@@ -213,7 +213,13 @@ void client_connection::input(std::string_view bytes)
         return fail(outcome_kind::unreachable, "too many bytes of answers are held, no room for this one");
     switch (reader_.at()) {
     case response_reader::state::head:
-    case response_reader::state::body: held_.assign(bytes.substr(used)); return arm_read();
+    case response_reader::state::body:
+        if (call_->request.only_status && reader_.body_bytes() > call_->request.answer_bytes_max) {
+            reader_.cut();
+            return answered(false);
+        }
+        held_.assign(bytes.substr(used));
+        return arm_read();
     case response_reader::state::complete:
         // Bytes behind the answer, or a request half sent: where the next answer would begin is not known.
         return answered(used == bytes.size() && phase_ == phase::waiting && !write_broken_ && reader_.keep_alive());
@@ -308,6 +314,10 @@ void client_connection::expire(client_core::steady::time_point now)
     if (!call_)
         return close();
     const auto& request = call_->request;
+    if (request.only_status)
+        reader_.cut();
+    if (reader_.at() == response_reader::state::complete)
+        return answered(false);
     if (now >= call_->started + request.deadline)
         return fail(outcome_kind::timed_out, "no answer within " + in_milliseconds(request.deadline));
     fail(outcome_kind::refused, "no connection within " + in_milliseconds(request.connect_deadline));

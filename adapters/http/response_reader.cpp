@@ -165,6 +165,15 @@ void response_reader::feed_end()
     keep_alive_ = false;
 }
 
+void response_reader::cut()
+{
+    if (state_ != state::body)
+        return;
+    finish();
+    keep_alive_ = false;
+    answer_.truncated = true;
+}
+
 void response_reader::finish()
 {
     keep_alive_ = parser_->now->keep_alive();

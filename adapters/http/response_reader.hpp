@@ -25,9 +25,12 @@ public:
     std::size_t feed(std::string_view bytes);
     // The peer closed: the end of an answer that has no other end, else a failure.
     void feed_end();
+    // Nothing more is wanted of a body that has begun: the answer is complete as it is, and the connection cannot be used again.
+    void cut();
 
     state at() const noexcept { return state_; }
     bool begun() const noexcept { return begun_; }
+    std::uint64_t body_bytes() const noexcept { return answer_.body_bytes; }       // that came so far
     std::uint64_t body_memory() const noexcept { return answer_.body.capacity(); } // bytes that the body takes
     const std::string& why() const noexcept { return why_; }
     // After complete: the connection may carry another request.

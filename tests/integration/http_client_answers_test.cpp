@@ -154,6 +154,26 @@ TEST_F(http_client_answers, bounds_and_counts_the_answer)
     EXPECT_EQ(peer_.accepted.size(), 1u);
 }
 
+TEST_F(http_client_answers, where_only_the_status_counts_it_does_not_wait_for_the_rest)
+{
+    start();
+    auto what = request();
+    what.answer_bytes_max = 1000;
+    what.only_status = true;
+    answer_with({"HTTP/1.1 200 OK\r\n\r\n" + std::string(2'000, 'b')}); // and no end
+    auto got = call(what);
+    ASSERT_EQ(got.kind, outcome_kind::delivered) << got.reason;
+    EXPECT_EQ(got.reply.status, 200u);
+    EXPECT_TRUE(got.reply.truncated);
+    what.deadline = std::chrono::milliseconds(300);
+    answer_with({"HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\nb"});
+    got = call(what);
+    ASSERT_EQ(got.kind, outcome_kind::delivered) << got.reason;
+    EXPECT_EQ(got.reply.status, 202u);
+    answer_with({"HTTP/1.1 202 Acc"});
+    EXPECT_EQ(call(what).kind, outcome_kind::timed_out);
+}
+
 TEST_F(http_client_answers, sends_large_bodies_to_slow_peers)
 {
     start();

@@ -194,6 +194,20 @@ TEST_F(http_curl, bounds_and_counts_the_answer)
     EXPECT_TRUE(got.reply.truncated);
 }
 
+TEST_F(http_curl, where_only_the_status_counts_it_does_not_wait_for_the_rest)
+{
+    start();
+    service_.on_call = [](http::exchange_ptr call) { call->reply({200, {}, std::string(4'000'000, 'x')}); };
+    auto what = request();
+    what.answer_bytes_max = 100;
+    what.only_status = true;
+    const auto got = call(std::move(what));
+    ASSERT_EQ(got.kind, outcome_kind::delivered) << got.reason;
+    EXPECT_EQ(got.reply.status, 200u);
+    EXPECT_TRUE(got.reply.truncated);
+    EXPECT_LT(got.reply.body_bytes, 4'000'000u);
+}
+
 TEST_F(http_curl, bounds_the_header_of_the_answer)
 {
     start({.header_bytes_max = 1000});
