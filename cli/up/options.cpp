@@ -18,6 +18,8 @@ std::uint64_t stream_bytes_max(const options& given) noexcept { return given.nat
 void check(const options& given)
 {
     nats::check(given.nats);
+    if (given.state.empty())
+        throw config::error("state: names no folder");
     core::parse_static_functions(given.static_function);
     if (given.nats.url.empty() && stream_bytes_max(given) < stream_bytes_least)
         throw config::error("nats_store_bytes_max: " + std::to_string(given.nats_store_bytes_max)

@@ -62,8 +62,6 @@ void refuse_foreign(const std::string& path)
 
 std::string absolute(const std::string& path)
 {
-    if (path.empty())
-        throw config::error("state: names no folder");
     std::error_code error;
     const auto whole = std::filesystem::absolute(path, error);
     if (error)

@@ -42,7 +42,6 @@ TEST(state_folder, takes_no_folder_of_somebody_else)
     EXPECT_THROW(state_folder(folder.path()), config::error);
     EXPECT_THROW(state_folder(folder / "precious"), config::error);
     EXPECT_EQ(process::read_file(folder / "precious"), "work");
-    EXPECT_THROW(state_folder(""), config::error);
 }
 
 // A system's root has folders named run, and run/lock.
