@@ -214,10 +214,8 @@ void client_connection::input(std::string_view bytes)
     switch (reader_.at()) {
     case response_reader::state::head:
     case response_reader::state::body:
-        if (call_->request.only_status && reader_.body_bytes() > call_->request.answer_bytes_max) {
-            reader_.cut();
-            return answered(false);
-        }
+        if (call_->request.only_status && reader_.body_bytes() > call_->request.answer_bytes_max)
+            return answered_so_far();
         held_.assign(bytes.substr(used));
         return arm_read();
     case response_reader::state::complete:
@@ -255,6 +253,12 @@ void client_connection::answered(bool reusable)
     result.kind = outcome_kind::delivered;
     result.reply = reader_.take_answer();
     settle(std::move(result), reusable);
+}
+
+void client_connection::answered_so_far()
+{
+    reader_.cut();
+    answered(false);
 }
 
 void client_connection::fail(outcome_kind kind, std::string reason)
@@ -314,10 +318,8 @@ void client_connection::expire(client_core::steady::time_point now)
     if (!call_)
         return close();
     const auto& request = call_->request;
-    if (request.only_status)
-        reader_.cut();
-    if (reader_.at() == response_reader::state::complete)
-        return answered(false);
+    if (request.only_status && reader_.at() == response_reader::state::body)
+        return answered_so_far();
     if (now >= call_->started + request.deadline)
         return fail(outcome_kind::timed_out, "no answer within " + in_milliseconds(request.deadline));
     fail(outcome_kind::refused, "no connection within " + in_milliseconds(request.connect_deadline));

@@ -126,6 +126,7 @@ private:
     void write();
     void write_failed(const std::string& why);
     void answered(bool reusable);
+    void answered_so_far(); // its head has come, and only the status counts
     void settle(outcome result, bool reusable);
     void fail(outcome_kind kind, std::string reason);
     void fail_later(outcome_kind kind, std::string reason);
