@@ -36,9 +36,9 @@ public:
         std::uint64_t at = 0; // journal sequence
     };
 
-    // One journal message. An error means that the partition must not be taken over: this release cannot read it.
     // A message that no owner wrote: it takes room, and says nothing.
     void pass_over(std::uint64_t journal_sequence, std::uint64_t bytes) { extents_.push_back({journal_sequence, bytes, 0, true}); }
+    // One journal message. An error means that the partition must not be taken over: this release cannot read it.
     boost::system::result<void, journal::decode_error> add(std::uint64_t journal_sequence, std::string_view payload);
 
     // Nothing when the journal does not mention the call, or mentions another one that had the same sequence before the log lost its tail.
