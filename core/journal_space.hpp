@@ -1,4 +1,6 @@
 #pragma once
+#include "sluice/message_log.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -16,7 +18,7 @@ public:
     void hold(std::uint64_t sequence, std::uint64_t bytes);
     void release(std::uint64_t sequence, std::uint64_t bytes);
 
-    // What the stream takes, about: each message has a subject and header fields beside its payload.
+    // What the stream takes, about.
     std::uint64_t stored_bytes() const noexcept { return bytes_ + messages_.size() * message_overhead_bytes; }
     std::uint64_t live_bytes() const noexcept { return live_bytes_; }
     std::uint64_t dead_bytes() const noexcept { return bytes_ - live_bytes_; }
@@ -35,7 +37,6 @@ public:
     std::uint64_t next_held(std::uint64_t from, std::uint64_t last) const noexcept;
 
 private:
-    static constexpr std::uint64_t message_overhead_bytes = 256;
     struct message {
         std::uint64_t sequence = 0;
         std::uint64_t bytes = 0;

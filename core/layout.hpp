@@ -10,6 +10,8 @@
 namespace sluice::core {
 
 inline constexpr std::uint32_t partitions_max = 256;
+// Of a partition's log, and of its journal where that has a bound: a smaller one would be full of a few calls with large bodies.
+inline constexpr std::uint64_t stream_bytes_min = 16 * 1024 * 1024;
 
 // How the cluster is laid out, agreed once by whoever starts first and fixed from then on: the number of partitions. In the cluster bucket,
 // key "layout": {"version":1,"partitions":N}. Gateways and workers use what is stored, whatever their own configuration says.

@@ -9,8 +9,6 @@ namespace sluice::gateway {
 namespace {
 
 constexpr std::uint64_t full_percent = 80;
-// A stream keeps its subject, headers and a record around each payload.
-constexpr std::uint64_t message_overhead_bytes = 256;
 constexpr std::uint32_t busy_retry_s = 1;
 constexpr std::uint32_t full_retry_s = 10;
 

@@ -80,7 +80,7 @@ void add_to(config::table& table, options& into)
     table.text("ready_file", "written with host:port once calls are accepted", into.ready_file);
     table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
     table.bytes("log_bytes_max", "of a partition's log, when it is made; calls are refused from 80 % of what the log has",
-                into.log_bytes_max, 16 * mib, 1ull << 50);
+                into.log_bytes_max, core::stream_bytes_min, 1ull << 50);
     table.text("store_folder", "folder of the NATS server's store where that is on this machine, to watch its disk; empty: not watched",
                into.store_folder);
     table.bytes("store_free_min",

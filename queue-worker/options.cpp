@@ -39,9 +39,8 @@ void add_shard(config::table& table, core::shard_options& into)
 
 void check(const options& given)
 {
-    constexpr std::uint64_t least = 16 * 1024 * 1024; // a smaller one would be full of a few large answers
     nats::check(given.nats);
-    if (given.journal_bytes_max != 0 && given.journal_bytes_max < least)
+    if (given.journal_bytes_max != 0 && given.journal_bytes_max < core::stream_bytes_min)
         throw config::error("journal_bytes_max: is neither 0 nor at least 16MiB");
 }
 
@@ -60,7 +59,7 @@ void add_to(config::table& table, options& into)
                    "a worker that does not renew its leases for so long loses its partitions; workers may differ, the longer one counts",
                    into.lease_ttl, milliseconds(1'000), hours(1));
     table.number("partitions", "of a new cluster; an existing one keeps its own", into.partitions, 1, core::partitions_max);
-    table.bytes("log_bytes_max", "of a partition's log, when it is made", into.log_bytes_max, 16 * mib, 1ull << 50);
+    table.bytes("log_bytes_max", "of a partition's log, when it is made", into.log_bytes_max, core::stream_bytes_min, 1ull << 50);
     table.bytes("journal_bytes_max",
                 "of a partition's journal, when it is made; from 80 % on no calls are started; 0: unbounded, and then a full store stops "
                 "everything",

@@ -1,17 +1,11 @@
 #include "cli/up/up.hpp"
+#include "core/layout.hpp"
 #include "core/option_checks.hpp"
 #include "core/replica_plan.hpp"
 
 #include <utility>
 
 namespace sluice::up {
-
-namespace {
-
-// So small a log or journal would be full of a few calls with large bodies.
-constexpr std::uint64_t stream_bytes_least = 16 * 1024 * 1024;
-
-}
 
 std::uint64_t stream_bytes_max(const options& given) noexcept { return given.nats_store_bytes_max / 100 * 45 / given.partitions; }
 
@@ -21,7 +15,7 @@ void check(const options& given)
     if (given.state.empty())
         throw config::error("state: names no folder");
     core::parse_static_functions(given.static_function);
-    if (given.nats.url.empty() && stream_bytes_max(given) < stream_bytes_least)
+    if (given.nats.url.empty() && stream_bytes_max(given) < core::stream_bytes_min)
         throw config::error("nats_store_bytes_max: " + std::to_string(given.nats_store_bytes_max)
                             + " bytes leave less than 16 MiB for each log and journal of " + std::to_string(given.partitions)
                             + " partitions");

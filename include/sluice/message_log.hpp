@@ -53,6 +53,9 @@ struct log_info {
     std::uint64_t bytes_max = 0; // 0: unbounded
 };
 
+// What a stream keeps beside each payload, about: subject, header fields, a record around them.
+inline constexpr std::uint64_t message_overhead_bytes = 256;
+
 class message_log {
 public:
     template <class T> using result = boost::system::result<T>;
