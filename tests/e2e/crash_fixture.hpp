@@ -1,7 +1,7 @@
 #pragma once
 #include "adapters/http/server.hpp"
 #include "tests/support/http_service.hpp"
-#include "tests/support/loop_until.hpp"
+#include "tests/support/poll_until.hpp"
 #include "tests/support/sluice_up.hpp"
 
 #include <gtest/gtest.h>
@@ -77,8 +77,8 @@ protected:
 
     ::testing::AssertionResult function_answers()
     {
-        const bool answered = loop_until(loop_, [&, tick = timer(loop_)]() mutable { // the gateway has heard of the function
-            tick.after(std::chrono::milliseconds(5), [] {});
+        // The gateway has heard of the function.
+        const bool answered = poll_until(loop_, [&] {
             return up_.call("/function/" + function_, {"POST", {}, "hello"}).reply.status == 200;
         });
         executed_.clear();
@@ -91,15 +91,7 @@ protected:
     }
     ::testing::AssertionResult until(std::function<bool()> holds, std::chrono::seconds deadline = std::chrono::seconds(180))
     {
-        timer tick(loop_);
-        const bool held = loop_until(
-            loop_,
-            [&] {
-                if (!tick.armed())
-                    tick.after(std::chrono::milliseconds(10), [] {}); // files and processes wake no loop
-                return holds();
-            },
-            deadline);
+        const bool held = poll_until(loop_, std::move(holds), deadline);
         return held ? ::testing::AssertionSuccess() : ::testing::AssertionFailure() << summary() << up_.logs();
     }
     bool accepted_a_third() const { return accepted_.size() >= static_cast<std::size_t>(calls_) / 3; }

@@ -69,53 +69,40 @@ private:
     bool mounted_;
 };
 
-class full_disk : public ::testing::Test {
+class full_disk : small_disk, public crash {
 protected:
-    struct run : crash {
-        explicit run(const std::string& state)
-            : crash(12'000, "echo",
-                    {"--nats-store-bytes-max", "256MiB", "--nats-answer-deadline", "5s", "--role-option", "gateway.store_free_min=16MiB"},
-                    state)
-        {}
-        void TestBody() override {}
-        using crash::accepted_;
-        using crash::accepted_a_third;
-        using crash::all_done;
-        using crash::expect_nothing_lost;
-        using crash::function_answers;
-        using crash::mishap;
-        using crash::refused_;
-        using crash::repeated;
-        using crash::repeated_max;
-        using crash::start_calls;
-        using crash::until;
-        using crash::up_;
-    };
+    full_disk()
+        : small_disk("96m"),
+          crash(12'000, "echo",
+                {"--nats-store-bytes-max", "256MiB", "--nats-answer-deadline", "5s", "--role-option", "gateway.store_free_min=16MiB"},
+                state())
+    {}
+    using small_disk::empty;
+    using small_disk::fill;
+    using small_disk::mounted;
 };
 
 // Somebody else fills it: to where calls are refused, and then to its end, under the calls that are being executed.
 TEST_F(full_disk, refuses_calls_and_goes_on_when_there_is_room)
 {
-    small_disk disk("96m");
-    if (!disk.mounted())
+    if (!mounted())
         GTEST_SKIP() << "this process may not mount a file system";
-    run calls(disk.state());
-    ASSERT_TRUE(calls.function_answers());
-    calls.start_calls();
-    ASSERT_TRUE(calls.until([&] { return calls.accepted_a_third(); }));
-    calls.mishap();
-    disk.fill(8 * 1024 * 1024);
-    ASSERT_TRUE(calls.until([&] { return calls.refused_ > 0; }));
-    const auto accepted = calls.accepted_.size();
-    disk.fill(0);
-    const auto refused = calls.refused_;
-    ASSERT_TRUE(calls.until([&] { return calls.refused_ > refused + 100; }));
-    EXPECT_LE(calls.accepted_.size(), accepted + 32) << "but for those that were under way";
-    disk.empty();
-    ASSERT_TRUE(calls.until([&] { return calls.all_done(); }));
-    calls.expect_nothing_lost();
-    EXPECT_LE(calls.repeated(), run::repeated_max);
-    EXPECT_EQ(calls.up_.stop(), 0);
+    ASSERT_TRUE(function_answers());
+    start_calls();
+    ASSERT_TRUE(until([&] { return accepted_a_third(); }));
+    mishap();
+    fill(8 * 1024 * 1024);
+    ASSERT_TRUE(until([&] { return refused_ > 0; }));
+    const auto accepted = accepted_.size();
+    fill(0);
+    const auto refused = refused_;
+    ASSERT_TRUE(until([&] { return refused_ > refused + 100; }));
+    EXPECT_LE(accepted_.size(), accepted + 32) << "but for those that were under way";
+    empty();
+    ASSERT_TRUE(until([&] { return all_done(); }));
+    expect_nothing_lost();
+    EXPECT_LE(repeated(), repeated_max);
+    EXPECT_EQ(up_.stop(), 0);
 }
 
 }
