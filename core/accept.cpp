@@ -9,7 +9,7 @@ namespace sluice::core {
 
 namespace {
 
-constexpr std::uint32_t not_current_retry_s = 1;
+constexpr std::uint32_t unknown_retry_s = 1;
 // Of a NATS message besides our fields' names and values: the status line, Nats-Msg-Id, colons and line ends.
 constexpr std::uint64_t message_framing_bytes = 128;
 
@@ -39,8 +39,8 @@ refusal body_too_large(std::uint64_t body_bytes_max)
 accept_result<admission> admit(const function_name& function, std::string_view callback_url, const directory& known,
                                const accept_policy& policy)
 {
-    if (!known.current())
-        return refusal{503, "the list of functions is not known yet", not_current_retry_s};
+    if (auto why = known.unknown(function))
+        return refusal{503, *std::move(why), unknown_retry_s};
     admission to;
     to.function = known.find(function);
     if (!to.function)

@@ -38,7 +38,7 @@ struct admission {
     std::string_view callback_url; // empty: none
 };
 
-// 503 while the directory is not current (an unknown function is then unknown to us only), 404, or 400 for the callback URL.
+// 503 where the directory cannot tell (an unknown function is then unknown to us only), 404, or 400 for the callback URL.
 accept_result<admission> admit(const function_name& function, std::string_view callback_url, const directory& known,
                                const accept_policy& policy);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 namespace sluice::core {
 
@@ -16,7 +17,14 @@ struct directory::state {
         bool nothing() const { return !spec && !endpoints; }
     };
 
+    struct bucket {
+        std::string_view holds;
+        std::set<std::string> unread; // keys whose present value cannot be read
+        std::unique_ptr<key_value::watcher> watch;
+    };
+
     report on_bad_value;
+    bucket function_bucket{"function", {}, {}}, endpoint_bucket{"endpoints", {}, {}}, space_bucket{"namespace", {}, {}};
     std::map<function_name, known> functions;
     std::map<std::string, namespace_spec> spaces;
     namespace_spec default_space{std::string(default_namespace), {}, {}};
@@ -24,33 +32,27 @@ struct directory::state {
     std::vector<std::function<void(const function_name&)>> on_function, on_endpoints;
     std::vector<std::function<void(const std::string&)>> on_space;
     std::vector<std::function<void()>> on_current;
-    std::unique_ptr<key_value::watcher> function_watch, endpoint_watch, namespace_watch;
 
-    void bad(const kv_entry& entry, std::string_view what, const field_error& wrong)
+    void bad(bucket& of, const kv_entry& entry, const field_error& wrong)
     {
+        of.unread.insert(entry.key);
         if (on_bad_value)
-            on_bad_value(std::string(what) + " \"" + entry.key + "\" revision " + std::to_string(entry.revision) + ": field " + wrong.field
-                         + ' ' + wrong.message + "; the last good value stays");
-    }
-
-    // What a key names, if its form is "space.name".
-    static std::optional<function_name> name_of(const std::string& key)
-    {
-        const auto dot = key.find('.');
-        if (dot == key.npos || !is_dns_label(key.substr(0, dot)) || !is_dns_label(key.substr(dot + 1)))
-            return std::nullopt;
-        return function_name{key.substr(dot + 1), key.substr(0, dot)};
+            on_bad_value(std::string(of.holds) + " \"" + entry.key + "\" revision " + std::to_string(entry.revision) + ": field "
+                         + wrong.field + ' ' + wrong.message + "; what was read before stays");
     }
 
     // A function's spec or endpoints changed: `slot` picks which.
     template <class Value, class Decode>
-    void take(const kv_entry& entry, std::string_view what, Decode decode, std::optional<Value> known::*slot,
+    void take(bucket& from, const kv_entry& entry, Decode decode, std::optional<Value> known::*slot,
               std::vector<std::function<void(const function_name&)>>& listeners)
     {
-        const auto name = name_of(entry.key);
-        if (!name)
-            return bad(entry, what, {"key", "is no NAMESPACE.NAME"});
+        const auto name = function_of_key(entry.key);
+        if (!name && !entry.erased)
+            return bad(from, entry, {"key", "is no NAMESPACE.NAME"});
         if (entry.erased) {
+            from.unread.erase(entry.key);
+            if (!name)
+                return;
             const auto at = functions.find(*name);
             if (at == functions.end() || !(at->second.*slot))
                 return;
@@ -60,9 +62,10 @@ struct directory::state {
         } else {
             auto value = decode(entry.value);
             if (!value)
-                return bad(entry, what, value.error());
+                return bad(from, entry, value.error());
             if (value->name != *name)
-                return bad(entry, what, {"name", "is not the key's"});
+                return bad(from, entry, {"name", "is not the key's"});
+            from.unread.erase(entry.key);
             functions[*name].*slot = std::move(*value);
         }
         for (const auto& listener : listeners)
@@ -73,13 +76,15 @@ struct directory::state {
     void take_space(const kv_entry& entry)
     {
         if (entry.erased) {
+            space_bucket.unread.erase(entry.key);
             spaces.erase(entry.key);
         } else {
             auto value = decode_namespace(entry.value);
             if (!value)
-                return bad(entry, "namespace", value.error());
+                return bad(space_bucket, entry, value.error());
             if (value->name != entry.key)
-                return bad(entry, "namespace", {"name", "is not the key's"});
+                return bad(space_bucket, entry, {"name", "is not the key's"});
+            space_bucket.unread.erase(entry.key);
             spaces.insert_or_assign(entry.key, std::move(*value));
         }
         for (const auto& listener : on_space)
@@ -112,22 +117,47 @@ directory::directory(key_value& functions, key_value& endpoints, key_value& name
     };
     auto on_function = [weak](kv_entry entry) {
         if (auto self = weak.lock())
-            self->take(entry, "function", decode_function, &state::known::spec, self->on_function);
+            self->take(self->function_bucket, entry, decode_function, &state::known::spec, self->on_function);
     };
     auto on_endpoints = [weak](kv_entry entry) {
         if (auto self = weak.lock())
-            self->take(entry, "endpoints", decode_endpoints, &state::known::endpoints, self->on_endpoints);
+            self->take(self->endpoint_bucket, entry, decode_endpoints, &state::known::endpoints, self->on_endpoints);
     };
     auto on_space = [weak](kv_entry entry) {
         if (auto self = weak.lock())
             self->take_space(entry);
     };
-    state_->namespace_watch = namespaces.watch(on_space, read_to_end);
-    state_->function_watch = functions.watch(on_function, read_to_end);
-    state_->endpoint_watch = endpoints.watch(on_endpoints, read_to_end);
+    state_->space_bucket.watch = namespaces.watch(on_space, read_to_end);
+    state_->function_bucket.watch = functions.watch(on_function, read_to_end);
+    state_->endpoint_bucket.watch = endpoints.watch(on_endpoints, read_to_end);
 }
 
 bool directory::current() const noexcept { return state_->buckets_behind == 0; }
+
+std::optional<std::string> directory::unknown() const
+{
+    if (!current())
+        return "the list of functions is not known yet";
+    return std::nullopt;
+}
+
+std::optional<std::string> directory::unknown(const std::string& space) const
+{
+    if (auto why = unknown())
+        return why;
+    if (!state_->spaces.contains(space) && state_->space_bucket.unread.contains(space))
+        return "what is stored of namespace " + space + " cannot be read";
+    return std::nullopt;
+}
+
+std::optional<std::string> directory::unknown(const function_name& name) const
+{
+    if (auto why = unknown(name.space))
+        return why;
+    if (!state_->function_bucket.unread.empty() && !find(name) && state_->function_bucket.unread.contains(name.key()))
+        return "what is stored of function " + name.full() + " cannot be read";
+    return std::nullopt;
+}
 
 const function_spec* directory::find(const function_name& name) const
 {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ public:
 
     // False until each bucket has been read to its end once: until then "not found" is not known.
     bool current() const noexcept;
+    // Why "not found" could not be said: not current, or the value that is stored cannot be read and none before it could. Else nothing.
+    std::optional<std::string> unknown() const;
+    std::optional<std::string> unknown(const function_name& name) const;
+    std::optional<std::string> unknown(const std::string& space) const;
 
     const function_spec* find(const function_name& name) const;
     const function_endpoints* endpoints(const function_name& name) const;

@@ -21,6 +21,14 @@ std::optional<function_name> parse_function_name(std::string_view text)
     return name;
 }
 
+std::optional<function_name> function_of_key(std::string_view key)
+{
+    const auto dot = key.find('.');
+    if (dot == key.npos || !is_dns_label(key.substr(0, dot)) || !is_dns_label(key.substr(dot + 1)))
+        return std::nullopt;
+    return function_name{std::string(key.substr(dot + 1)), std::string(key.substr(0, dot))};
+}
+
 const std::string& namespace_spec::tenant() const
 {
     const auto at = annotations.find("sluice/tenant");

@@ -79,8 +79,8 @@ std::optional<http_response> function_proxy::refusal_of(const http_request& head
     const auto name = parse_function_name(core::split_target(head.target, prefix).name);
     if (!name)
         return text_answer(404, "no function can have the name in this path");
-    if (!known_.current())
-        return unavailable("the list of functions is not known yet", retry_s);
+    if (auto why = known_.unknown(*name))
+        return unavailable(*std::move(why), retry_s);
     if (!known_.find(*name))
         return text_answer(404, "error finding function " + name->full() + ": not found");
     if (!is_proxied(head.method))

@@ -32,8 +32,8 @@ functions_api::functions_api(loop& on, core::directory& known, key_value& functi
 
 void functions_api::list(const call& from)
 {
-    if (!known_.current())
-        return from.reply(not_known_yet());
+    if (const auto why = known_.unknown())
+        return from.reply(not_known(*why));
     auto space = query_value(from.request().query(), "namespace");
     if (space.empty())
         space = default_namespace;
@@ -48,12 +48,12 @@ void functions_api::list(const call& from)
 
 void functions_api::show(const call& from)
 {
-    if (!known_.current())
-        return from.reply(not_known_yet());
     auto name = parse_function_name(from.name());
     const auto space = query_value(from.request().query(), "namespace");
     if (name && !space.empty() && from.name().find('.') == std::string_view::npos)
         name->space = space;
+    if (const auto why = name ? known_.unknown(*name) : known_.unknown(space))
+        return from.reply(not_known(*why));
     const auto* spec = name ? known_.find(*name) : nullptr;
     if (!spec)
         return from.reply(empty_answer(404));
@@ -62,11 +62,11 @@ void functions_api::show(const call& from)
 
 void functions_api::create(const call& from)
 {
-    if (!known_.current())
-        return from.reply(not_known_yet());
     auto spec = core::parse_runnable_deployment(from.request().body, bounds_);
     if (!spec)
         return from.reply(invalid_answer("validation failed", spec.error()));
+    if (const auto why = known_.unknown(spec->name.space))
+        return from.reply(not_known(*why));
     if (!known_.space(spec->name.space))
         return from.reply(no_space(spec->name.space));
     spec->created_at = core::rfc3339(clock_now().wall);

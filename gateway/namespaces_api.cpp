@@ -31,8 +31,8 @@ namespaces_api::namespaces_api(loop& on, core::directory& known, key_value& name
 
 void namespaces_api::list(const call& from)
 {
-    if (!known_.current())
-        return from.reply(not_known_yet());
+    if (const auto why = known_.unknown())
+        return from.reply(not_known(*why));
     std::string json = "[";
     for (const auto& name : known_.spaces()) // DNS labels: nothing to escape
         json.append(json.size() > 1 ? "," : "").append("\"").append(name).append("\"");
@@ -41,10 +41,11 @@ void namespaces_api::list(const call& from)
 
 void namespaces_api::show(const call& from)
 {
-    if (!known_.current())
-        return from.reply(not_known_yet());
-    const auto* space = known_.space(std::string(from.name()));
-    from.reply(space ? json_answer(200, core::namespace_json(*space)) : not_found(from.name()));
+    const std::string name(from.name());
+    if (const auto why = known_.unknown(name))
+        return from.reply(not_known(*why));
+    const auto* space = known_.space(name);
+    from.reply(space ? json_answer(200, core::namespace_json(*space)) : not_found(name));
 }
 
 void namespaces_api::create(const call& from)
@@ -97,9 +98,9 @@ void namespaces_api::put(const call& from, const namespace_spec& space)
 
 void namespaces_api::remove(const call& from)
 {
-    if (!known_.current())
-        return from.reply(not_known_yet());
     const std::string name(from.name());
+    if (const auto why = known_.unknown(name))
+        return from.reply(not_known(*why));
     if (name == default_namespace)
         return from.reply(text_answer(400, "the default namespace cannot be removed"));
     const auto* space = known_.space(name);

@@ -32,7 +32,7 @@ http_response store_failure(const boost::system::error_code& failure)
     return unavailable("the store does not answer: " + failure.message(), retry_s);
 }
 
-http_response not_known_yet() { return unavailable("the list of functions is not known yet", retry_s); }
+http_response not_known(std::string_view why) { return unavailable(why, retry_s); }
 
 std::string query_value(std::string_view query, std::string_view key)
 {

@@ -15,7 +15,7 @@ inline constexpr milliseconds mirror_deadline{2'000};
 
 http_response invalid_answer(std::string_view what, const core::field_error& wrong); // 400
 http_response store_failure(const boost::system::error_code& failure);               // 503, or 413 and 507
-http_response not_known_yet();                                                       // 503: the mirror is not current
+http_response not_known(std::string_view why);                                       // 503: the directory cannot tell
 
 // Passes a change's outcome on: success only once the mirror shows it.
 template <class Result>

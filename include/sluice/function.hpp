@@ -27,6 +27,8 @@ bool is_dns_label(std::string_view text) noexcept;
 
 // Splits "NAME[.NS]" at the last dot (OpenFaaS); nothing when either part is no DNS label.
 std::optional<function_name> parse_function_name(std::string_view text);
+// The reverse of key().
+std::optional<function_name> function_of_key(std::string_view key);
 
 using string_map = std::map<std::string, std::string>;
 

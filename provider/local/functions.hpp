@@ -55,6 +55,7 @@ private:
     void adopt();
     void on_spec(const kv_entry& change);
     void take_spec(const function_spec& spec);
+    void pass_over(const std::string& key, const core::field_error& wrong);
     void on_found_endpoints(const kv_entry& change);
     void begin_if_current();
     void remove_strangers();

@@ -308,6 +308,25 @@ TEST_F(provider_replicas, an_unusable_change_leaves_what_runs)
     EXPECT_EQ(call(view_->ready("cat").front(), "x")->reply.body, "x");
 }
 
+TEST_F(provider_replicas, a_stored_value_that_cannot_be_read_ends_nothing)
+{
+    given_.keep_replicas = true;
+    start();
+    deploy(make_spec("kept", "cat"));
+    ASSERT_TRUE(ready("kept"));
+    const auto before = records().front();
+    put("openfaas-fn.kept", "{\"version\":99}");
+    stop();
+    start();
+    EXPECT_TRUE(poll_until(loop_, [&] { return view_->of("kept") && view_->of("kept")->trouble; }));
+    EXPECT_NE(view_->of("kept")->trouble->reason.find("version 99"), std::string::npos) << view_->of("kept")->trouble->reason;
+    ASSERT_TRUE(ready("kept"));
+    EXPECT_EQ(records().front().pid, before.pid);
+    EXPECT_EQ(call(view_->ready("kept").front(), "x")->reply.body, "x");
+    remove("kept");
+    EXPECT_TRUE(poll_until(loop_, [&] { return !runs(before) && !view_->of("kept"); }));
+}
+
 TEST_F(provider_replicas, an_orderly_stop_leaves_nothing_running)
 {
     start();

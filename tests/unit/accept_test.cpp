@@ -4,32 +4,17 @@
 #include "core/invocation.hpp"
 #include "core/layout.hpp"
 #include "sluice/wire.hpp"
+#include "tests/support/hand_fed_bucket.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 using namespace sluice;
 using namespace sluice::core;
+using sluice::test::hand_fed_bucket;
 using testing::HasSubstr;
 
 namespace {
-
-struct hand_fed_bucket final : key_value {
-    std::function<void(kv_entry)> on_entry;
-    std::function<void()> on_end;
-
-    void get(std::string, std::function<void(result<kv_entry>)>) override {}
-    void put(std::string, std::string, std::function<void(result<std::uint64_t>)>) override {}
-    void create(std::string, std::string, std::function<void(result<std::uint64_t>)>) override {}
-    void update(std::string, std::string, std::uint64_t, std::function<void(result<std::uint64_t>)>) override {}
-    void erase(std::string, std::function<void(result<void>)>) override {}
-    std::unique_ptr<watcher> watch(std::function<void(kv_entry)> entry, std::function<void()> current) override
-    {
-        on_entry = std::move(entry);
-        on_end = std::move(current);
-        return std::make_unique<watcher>();
-    }
-};
 
 struct accept_test : testing::Test {
     hand_fed_bucket functions, endpoints, spaces;
@@ -46,7 +31,7 @@ struct accept_test : testing::Test {
         function_spec spec;
         for (auto name : {function_name{"f", "shop"}, function_name{"g", "openfaas-fn"}}) {
             spec.name = name;
-            functions.on_entry({name.key(), encode(spec), 1, false});
+            functions.feed(name.key(), encode(spec));
         }
         functions.on_end();
         endpoints.on_end();
@@ -164,6 +149,10 @@ TEST_F(accept_test, unknown_functions_are_404_only_once_the_list_is_known)
     ASSERT_FALSE(early);
     EXPECT_EQ(early.error().status, 503u);
     EXPECT_GT(early.error().retry_after_s, 0u);
+    functions.feed("openfaas-fn.damaged", "damage");
+    target = "/async-function/damaged";
+    EXPECT_EQ(refused().status, 503u);
+    EXPECT_THAT(refused().text, HasSubstr("damaged.openfaas-fn cannot be read"));
 }
 
 TEST_F(accept_test, too_large_names_the_bound)

@@ -1,36 +1,17 @@
 #include "core/directory.hpp"
 #include "core/function_codec.hpp"
+#include "tests/support/hand_fed_bucket.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 using namespace sluice;
 using namespace sluice::core;
+using sluice::test::hand_fed_bucket;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
 namespace {
-
-// A bucket whose watcher is fed by hand, with values of our making, damaged ones too.
-struct hand_fed_bucket final : key_value {
-    std::function<void(kv_entry)> on_entry;
-    std::function<void()> on_end;
-    std::uint64_t revision = 0;
-
-    void get(std::string, std::function<void(result<kv_entry>)>) override {}
-    void put(std::string, std::string, std::function<void(result<std::uint64_t>)>) override {}
-    void create(std::string, std::string, std::function<void(result<std::uint64_t>)>) override {}
-    void update(std::string, std::string, std::uint64_t, std::function<void(result<std::uint64_t>)>) override {}
-    void erase(std::string, std::function<void(result<void>)>) override {}
-    std::unique_ptr<watcher> watch(std::function<void(kv_entry)> entry, std::function<void()> current) override
-    {
-        on_entry = std::move(entry);
-        on_end = std::move(current);
-        return std::make_unique<watcher>();
-    }
-    void feed(std::string key, std::string value) { on_entry({std::move(key), std::move(value), ++revision, false}); }
-    void feed_erased(std::string key) { on_entry({std::move(key), "", ++revision, true}); }
-};
 
 std::string spec_of(const std::string& name, const std::string& space, const std::string& image = "i")
 {
@@ -114,6 +95,32 @@ TEST_F(directory_test, a_bad_value_is_reported_and_the_last_good_one_stays)
     ASSERT_EQ(reports.size(), 6u);
     EXPECT_THAT(reports[0], testing::AllOf(HasSubstr("shop.a"), HasSubstr("revision 2"), HasSubstr("version"), HasSubstr("newer")));
     EXPECT_THAT(changed, ElementsAre("function a.shop"));
+}
+
+TEST_F(directory_test, what_cannot_be_read_is_unknown_and_not_absent)
+{
+    EXPECT_THAT(known->unknown().value_or(""), HasSubstr("not known yet"));
+    EXPECT_TRUE(known->unknown(function_name{"a", "shop"}));
+    functions.feed("shop.newer", "{\"version\":2}");
+    functions.feed("shop.good", spec_of("good", "shop"));
+    functions.feed("shop.good", "damage");
+    endpoints.feed("shop.endpoints", "damage");
+    spaces.feed("closed", "damage");
+    for (auto* bucket : {&functions, &endpoints, &spaces})
+        bucket->on_end();
+    EXPECT_EQ(known->unknown(), std::nullopt);
+    EXPECT_THAT(known->unknown(function_name{"newer", "shop"}).value_or(""), HasSubstr("newer.shop"));
+    for (const auto* sure : {"good", "endpoints", "never"})
+        EXPECT_EQ(known->unknown(function_name{sure, "shop"}), std::nullopt) << sure;
+    EXPECT_THAT(known->unknown(function_name{"any", "closed"}).value_or(""), HasSubstr("namespace closed")) << "whose it is, is unknown";
+
+    functions.feed("shop.newer", spec_of("newer", "shop"));
+    EXPECT_EQ(known->unknown(function_name{"newer", "shop"}), std::nullopt);
+    functions.feed("shop.gone", "damage");
+    functions.feed_erased("shop.gone");
+    EXPECT_EQ(known->unknown(function_name{"gone", "shop"}), std::nullopt);
+    spaces.feed_erased("closed");
+    EXPECT_EQ(known->unknown(std::string("closed")), std::nullopt);
 }
 
 TEST_F(directory_test, the_default_namespace_always_exists)
