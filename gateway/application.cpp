@@ -84,10 +84,10 @@ http::client_options client_options_of(std::shared_ptr<http::byte_budget> answer
 
 }
 
-application::application(loop& on, nats::stores opened, const options& with, std::function<bool()> connected, logger& log)
+application::application(loop& on, nats::stores opened, const options& with, std::function<std::string()> store_illness, logger& log)
     : options_(with),
       log_(log),
-      connected_(std::move(connected)),
+      store_illness_(std::move(store_illness)),
       http_meters_(registry_),
       function_meters_(registry_),
       reconnects_(registry_.make_counter("gateway_nats_reconnect_total", "Times that the connection to NATS came back.")),
@@ -158,8 +158,8 @@ void application::on_ready(std::function<void()> ready)
 
 std::string application::not_ready_because() const
 {
-    if (!connected_())
-        return "no connection to NATS";
+    if (auto why = store_illness_(); !why.empty())
+        return why;
     if (!known_.current() || !intake_.known())
         return "what is deployed and how full the logs are is not known yet";
     if (!intake_.answered_within(options_.ready_deadline))

@@ -21,7 +21,7 @@ namespace sluice::gateway {
 class application final : public http::service {
 public:
     // Throws config::error for an authentication file, std::invalid_argument for an entry of the callback allowlist.
-    application(loop& on, nats::stores opened, const options& with, std::function<bool()> connected, logger& log);
+    application(loop& on, nats::stores opened, const options& with, std::function<std::string()> store_illness, logger& log);
 
     body_bound bound_of(const http_request& head) override;
     std::optional<http_response> early_answer(const http_request& head) override;
@@ -50,7 +50,7 @@ private:
 
     options options_;
     logger& log_;
-    std::function<bool()> connected_;
+    std::function<std::string()> store_illness_;
     metrics::registry registry_;
     http_meters http_meters_;
     function_meters function_meters_;

@@ -65,8 +65,9 @@ void frontend::start()
 void frontend::serve(nats::stores opened)
 {
     try {
+        store_health_.emplace(loop_, store_, opened.streams, log_);
         application_.emplace(
-            loop_, std::move(opened), options_, [this] { return store_.connected(); }, log_);
+            loop_, std::move(opened), options_, [this] { return store_health_->illness(); }, log_);
         auto server = server_options_of(options_, listen_);
         server.answers = application_->answers();
         server_.emplace(loop_, std::move(server), *application_);
@@ -141,6 +142,7 @@ void frontend::close()
         server_->close();
     if (application_)
         application_->close();
+    store_health_.reset();
     // Whoever called this may be a callback of what is closed: it ends on the loop's next turn.
     loop_.post([self = self_] {
         if (!*self)

@@ -1,4 +1,5 @@
 #pragma once
+#include "adapters/nats/store_health.hpp"
 #include "core/listen_address.hpp"
 #include "gateway/application.hpp"
 
@@ -39,6 +40,7 @@ private:
     options options_;
     core::listen_address listen_;
     logger& log_;
+    std::optional<nats::store_health> store_health_;
     std::optional<application> application_;
     std::optional<http::server> server_;
     timer drain_poll_;

@@ -1,5 +1,6 @@
 #pragma once
 #include "adapters/http/status_pages.hpp"
+#include "adapters/nats/store_health.hpp"
 #include "adapters/nats/stores.hpp"
 #include "core/directory.hpp"
 #include "queue-worker/queue_worker.hpp"
@@ -45,6 +46,7 @@ private:
     call_sender calls_;
     callback_sender callbacks_;
     nats::stores stores_; // the logs and journals: until the runner has them
+    std::optional<nats::store_health> store_health_;
     std::optional<core::directory> functions_;
     std::optional<lease_keeper> leases_;
     std::optional<shard_runner> runner_;

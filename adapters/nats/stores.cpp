@@ -69,6 +69,7 @@ struct opening : std::enable_shared_from_this<opening> {
         for (const auto name : with.buckets) {
             const auto* known = std::ranges::find(known_buckets, name, [](const auto& each) { return each.first; });
             assert(known != known_buckets.end());
+            opened.streams.push_back("KV_" + std::string(name));
             on.open_bucket(std::string(name), settings, take("bucket " + std::string(name), opened.*known->second, &opening::agree));
         }
     }
@@ -100,6 +101,7 @@ struct opening : std::enable_shared_from_this<opening> {
 
     void open_stream(const std::string& name, std::string subject, std::uint64_t bytes_max, std::unique_ptr<message_log>& into)
     {
+        opened.streams.push_back(name);
         stream_options settings;
         settings.bytes_max = bytes_max;
         settings.replicas = static_cast<int>(with.replicas);

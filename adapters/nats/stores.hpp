@@ -17,6 +17,7 @@ namespace sluice::nats {
 struct stores {
     std::unique_ptr<key_value> functions, endpoints, namespaces, leases, cluster;
     std::vector<std::unique_ptr<message_log>> logs, journals; // one a partition
+    std::vector<std::string> streams;                         // the names of all of them
 };
 
 struct stores_wanted {

@@ -5,6 +5,7 @@
 #include "adapters/log/log.hpp"
 #include "adapters/metrics/metrics.hpp"
 #include "adapters/nats/run_role.hpp"
+#include "adapters/nats/store_health.hpp"
 #include "adapters/nats/stores.hpp"
 #include "adapters/process/files.hpp"
 #include "core/option_checks.hpp"
@@ -34,7 +35,7 @@ public:
           events_(events),
           state_(given.state_folder),
           pages_(
-              on, [this] { return meters_.text(); }, [this] { return std::string(nats_.connected() ? "" : "no connection to NATS"); })
+              on, [this] { return meters_.text(); }, [this] { return store_health_ ? store_health_->illness() : std::string("starting"); })
     {
         pages_.listen(given.metrics_listen);
         nats_.on_change([this](bool up) { up ? events_.info("nats connected") : events_.warn("nats disconnected"); });
@@ -71,6 +72,7 @@ private:
     void begin(nats::stores opened)
     {
         stores_ = std::move(opened);
+        store_health_.emplace(loop_, nats_, stores_.streams, events_);
         try {
             functions_.emplace(loop_, given_, functions::ports{*stores_.functions, *stores_.endpoints}, state_, events_, meters_);
             functions_->start([this] { ready(); });
@@ -92,6 +94,7 @@ private:
             return;
         stopping_ = true;
         pages_.close();
+        store_health_.reset();
         loop_.post([this] { // what called us may belong to what goes now
             functions_.reset();
             stores_ = {};
@@ -107,6 +110,7 @@ private:
     metrics::registry meters_;
     http::status_pages pages_;
     nats::stores stores_;
+    std::optional<nats::store_health> store_health_;
     std::optional<functions> functions_;
     bool stopping_ = false, closed_ = false;
     std::string failure_;

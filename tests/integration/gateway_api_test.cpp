@@ -185,7 +185,7 @@ TEST_F(gateway_api, is_ready_only_with_a_connection)
 {
     start();
     EXPECT_EQ(ask("GET", "/readyz").status, 200u);
-    connected_ = false;
+    store_illness_ = "no connection to NATS";
     EXPECT_EQ(ask("GET", "/readyz").status, 503u);
 }
 

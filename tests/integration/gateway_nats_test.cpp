@@ -5,6 +5,8 @@
 #include "tests/support/nats_server.hpp"
 #include "tests/support/temp_folder.hpp"
 
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -113,6 +115,25 @@ TEST_F(gateway_nats, accepts_through_a_crash_of_the_store_without_a_false_202)
     EXPECT_EQ(ask("POST", "/system/functions", R"({"service":"g","image":"i","envProcess":"cat"})").reply.status, 202u)
         << "the mirror watches again";
     EXPECT_EQ(ask("POST", "/async-function/g", "x").reply.status, 202u);
+}
+
+TEST_F(gateway_nats, says_that_a_stream_was_deleted)
+{
+    start();
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return ready(); }));
+    for (const std::string& stream : {"KV_" + std::string(wire::functions_bucket), wire::log_stream(wire::default_queue, 1)}) {
+        const auto ask_store = [&](const std::string& what, const std::string& json) {
+            const auto got = test::wait_for<boost::system::result<std::string>>(
+                loop_, [&](auto done) { store_->request("$JS.API.STREAM." + what + '.' + stream, json, test::generous, done); });
+            return got && *got ? **got : std::string();
+        };
+        const auto info = boost::json::parse(ask_store("INFO", ""));
+        ask_store("DELETE", "");
+        ASSERT_TRUE(
+            test::loop_until(loop_, [&] { return ask("GET", "/readyz").reply.body.find(stream + " is missing") != std::string::npos; }));
+        ask_store("CREATE", boost::json::serialize(info.at("config")));
+        ASSERT_TRUE(test::loop_until(loop_, [&] { return ask("GET", "/readyz").reply.status == 200; }));
+    }
 }
 
 TEST_F(gateway_nats, a_second_start_continues_with_the_same_partitions_and_functions)

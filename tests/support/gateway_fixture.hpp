@@ -28,7 +28,7 @@ protected:
         for (std::uint32_t p = 0; p < options_.partitions; ++p)
             stores.logs.push_back(wrap_log(memory_.open_log("log" + std::to_string(p), log_bytes_max_)));
         application_.emplace(
-            loop_, std::move(stores), options_, [this] { return connected_; }, *log_);
+            loop_, std::move(stores), options_, [this] { return store_illness_; }, *log_);
         application_->set_message_bytes_max(message_bytes_max_);
         server_.emplace(loop_, http::server_options{}, *application_);
         client_.emplace(loop_, http::client_options{});
@@ -104,7 +104,7 @@ protected:
     gateway::options options_;
     std::uint64_t log_bytes_max_ = 0;
     std::uint64_t message_bytes_max_ = 8 * 1024 * 1024;
-    bool connected_ = true;
+    std::string store_illness_;
     std::unique_ptr<key_value> functions_, endpoints_;
     std::optional<gateway::application> application_;
     std::optional<http::server> server_;
