@@ -76,6 +76,8 @@ void add_to(config::table& table, options& into)
                into.callback_allow, core::check_callback_allow);
     table.text("callback_ca_file", "certificates that callbacks over https are verified with; empty: the system's", into.callback_ca_file,
                process::check_readable);
+    table.duration("left_alone_wait", "before a partition that cannot be read is tried again: an operator may have mended it",
+                   into.left_alone_wait, milliseconds(100), hours(24));
     table.duration("drain_deadline", "running calls get that long to finish at shutdown", into.drain_deadline, milliseconds(0), hours(1));
     table.bytes("body_bytes_budget", "bodies of waiting calls kept in memory", into.shard.body_bytes_budget, 0, 1ull << 40);
     table.bytes("answer_bytes_budget", "answers of waiting callbacks kept in memory", into.shard.answer_bytes_budget, 0, 1ull << 40);

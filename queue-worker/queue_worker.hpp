@@ -28,6 +28,7 @@ struct options {
     milliseconds callback_deadline{30'000};                  // from the first byte to the answer
     std::vector<std::string> callback_allow;                 // see url_guard
     std::string callback_ca_file;                            // PEM; empty: the system's
+    milliseconds left_alone_wait{30'000};                    // before a partition that was left alone is tried again
     milliseconds drain_deadline{30'000};                     // running calls get that long to finish at shutdown
     core::shard_options shard = [] {
         core::shard_options with;

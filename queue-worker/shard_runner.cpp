@@ -12,7 +12,6 @@ namespace {
 
 constexpr milliseconds reopen_wait_min{100};
 constexpr milliseconds reopen_wait_max{5'000};
-constexpr milliseconds refused_wait{30'000}; // before a partition that was left alone is tried again: an operator may have mended it
 constexpr milliseconds ask_again_wait{200};
 constexpr std::chrono::seconds replay_silence_max{30}; // without a journal message a replay is begun anew
 constexpr milliseconds append_deadline{5'000};
@@ -27,10 +26,12 @@ std::string failure_of(const outcome& result)
 
 }
 
-shard_runner::shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, lease_keeper& leases,
-                           core::directory& functions, call_sender& calls, callback_sender& callbacks, meters& counted, logger& log)
+shard_runner::shard_runner(loop& on, core::shard_options with, milliseconds left_alone_wait, std::vector<partition_ports> ports,
+                           lease_keeper& leases, core::directory& functions, call_sender& calls, callback_sender& callbacks,
+                           meters& counted, logger& log)
     : loop_(on),
       shard_(std::move(with)),
+      left_alone_wait_(left_alone_wait),
       ports_(std::move(ports)),
       leases_(leases),
       functions_(functions),
@@ -175,7 +176,7 @@ void shard_runner::tell_about(const function_name& function)
     if (!functions_.current())
         return;
     const auto now = clock_now();
-    shard_.set_exists(function, functions_.find(function) != nullptr, now);
+    shard_.set_exists(function, functions_.find(function) || functions_.unknown(function), now);
     const auto* running = functions_.endpoints(function);
     shard_.set_replicas(function, running ? running->replicas : std::vector<endpoint>{});
     turn_soon();
@@ -252,11 +253,11 @@ void shard_runner::perform(core::act::closed&& what)
             open_later(what.partition, core::backoff(++failures_[what.partition], reopen_wait_min, reopen_wait_max));
         return;
     }
-    log_.error("partition is left alone partition={} retry_in_ms={} reason=\"{}\"", what.partition, refused_wait.count(), what.reason);
+    log_.error("partition is left alone partition={} retry_in_ms={} reason=\"{}\"", what.partition, left_alone_wait_.count(), what.reason);
     if (!still_ours)
         return;
     refused_[what.partition] = std::move(what.reason); // the lease is kept: another worker would end here too
-    open_later(what.partition, refused_wait);
+    open_later(what.partition, left_alone_wait_);
     turn_soon();
 }
 

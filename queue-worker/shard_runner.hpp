@@ -26,8 +26,8 @@ public:
         std::unique_ptr<message_log> journal;
     };
 
-    shard_runner(loop& on, core::shard_options with, std::vector<partition_ports> ports, lease_keeper& leases, core::directory& functions,
-                 call_sender& calls, callback_sender& callbacks, meters& counted, logger& log);
+    shard_runner(loop& on, core::shard_options with, milliseconds left_alone_wait, std::vector<partition_ports> ports, lease_keeper& leases,
+                 core::directory& functions, call_sender& calls, callback_sender& callbacks, meters& counted, logger& log);
 
     // Takes over every partition whose lease is ours, now or later; one that cannot be is left alone and tried again after a while. `settled` is
     // called once, when settled().
@@ -92,6 +92,7 @@ private:
 
     loop& loop_;
     core::shard shard_;
+    milliseconds left_alone_wait_; // before a partition that was left alone is tried again
     std::vector<partition_ports> ports_;
     lease_keeper& leases_;
     core::directory& functions_;

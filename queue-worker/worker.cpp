@@ -91,12 +91,14 @@ void worker::run_shard()
         return;
     functions_.emplace(*stores_.functions, *stores_.endpoints, *stores_.namespaces,
                        [this](std::string_view message) { log_.error("directory {}", message); });
+    store_health_.emplace(loop_, store_, stores_.streams, log_);
     std::vector<shard_runner::partition_ports> ports(stores_.logs.size());
     for (std::size_t i = 0; i < ports.size(); ++i)
         ports[i] = {std::move(stores_.logs[i]), std::move(stores_.journals[i])};
     leases_.emplace(loop_, *stores_.leases, options_.worker_id, static_cast<std::uint32_t>(ports.size()),
                     core::lease_terms(options_.lease_ttl), log_);
-    runner_.emplace(loop_, shard_options(), std::move(ports), *leases_, *functions_, calls_, callbacks_, meters_, log_);
+    runner_.emplace(loop_, shard_options(), options_.left_alone_wait, std::move(ports), *leases_, *functions_, calls_, callbacks_, meters_,
+                    log_);
     runner_->start([this] {
         log_.info("ready nats={} version={}", options_.nats.url, store_.server_version());
         process::write_ready_file(options_.ready_file, pages_.host(), pages_.port());
@@ -105,10 +107,10 @@ void worker::run_shard()
 
 std::string worker::illness() const
 {
-    if (!store_.connected())
-        return "no connection to NATS";
     if (!runner_)
-        return "starting";
+        return store_.connected() ? "starting" : "no connection to NATS";
+    if (auto why = store_health_->illness(); !why.empty())
+        return why;
     if (!leases_->all_renewed())
         return "leases could not be renewed in time";
     if (auto refusal = runner_->refusal(); !refusal.empty())
@@ -167,6 +169,7 @@ void worker::close()
     calls_.close();
     callbacks_.close();
     pages_.close();
+    store_health_.reset();
     functions_.reset();
     if (on_closed_)
         on_closed_();

@@ -175,6 +175,58 @@ TEST_F(bad_partition_test, one_whose_log_is_of_a_later_release_is_left_alone)
     expect_the_rest_to_work("newer");
 }
 
+TEST_F(bad_partition_test, one_that_was_mended_is_taken_over_without_a_restart)
+{
+    options_.left_alone_wait = 100ms;
+    append_request later;
+    later.payload = std::string("SLJ\x63", 4) + std::string(20, '\0');
+    put_in_journal(std::move(later));
+    options_.ready_file = folder_ / "ready";
+    start_worker();
+    ASSERT_TRUE(until([&] { return std::filesystem::exists(options_.ready_file); }));
+    http::client client(loop_, {});
+    const auto health = [&] {
+        std::string address;
+        std::getline(std::ifstream(options_.ready_file), address);
+        http::client_request what;
+        what.host = "127.0.0.1";
+        what.port = core::parse_listen_address("ready_file", address).port;
+        what.method = "GET";
+        what.target = "/healthz";
+        what.deadline = test::generous;
+        return test::wait_for<outcome>(loop_, [&](auto done) { client.call(std::move(what), done); })->reply;
+    };
+    const auto ill = health();
+    EXPECT_EQ(ill.status, 503u);
+    EXPECT_NE(ill.body.find("is left alone: journal sequence"), std::string::npos) << ill.body;
+
+    const auto stream = wire::journal_stream(wire::default_queue, bad_);
+    const auto last = test::wait_for<boost::system::result<std::string>>(
+        loop_, [&](auto done) { store_.request("$JS.API.STREAM.PURGE." + stream, "", test::generous, done); });
+    ASSERT_TRUE(last && *last);
+    EXPECT_TRUE(until([&] { return health().status == 200; }));
+    EXPECT_EQ(worker_->owned(), options_.partitions);
+    client.close();
+}
+
+TEST_F(queue_worker_test, a_call_of_a_function_whose_stored_value_cannot_be_read_waits)
+{
+    options_.shard.missing_function_grace = 1ms;
+    put(*functions_, name_.key(), "{\"version\":99}");
+    put(*endpoints_, name_.key(), core::encode(function_endpoints{name_, 1, {}}));
+    start_worker();
+    ASSERT_TRUE(until([&] { return worker_->owned() == options_.partitions && worker_->illness().empty(); }));
+    accept("waits", "x", true);
+    name_.name = "nobody";
+    accept("absent", "x", true);
+    name_.name = "echo";
+    ASSERT_TRUE(until([&] { return receiver_.calls.size() == 1; }));
+    EXPECT_EQ(*find(receiver_.calls[0].fields, "X-Call-Id"), "absent");
+    deploy();
+    ASSERT_TRUE(until([&] { return receiver_.calls.size() == 2; }));
+    EXPECT_EQ(*find(receiver_.calls[1].fields, "X-Function-Status"), "200");
+}
+
 TEST_F(bad_partition_test, one_with_a_journal_message_of_nobody_is_taken_over)
 {
     append_request garbage;
