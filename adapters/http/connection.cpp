@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <poll.h>
 
 namespace sluice::http {
 
@@ -378,8 +379,22 @@ void connection::discard(std::size_t bytes)
     arm_read();
 }
 
+// Enough was read ahead, so that nobody waits for what comes: its end is asked for, once a tick.
+void connection::look_for_end()
+{
+    pollfd at{socket_.native_handle(), POLLRDHUP, 0};
+    if (::poll(&at, 1, 0) <= 0)
+        return;
+    const bool in_order = (at.revents & POLLERR) == 0;
+    if (!in_order)
+        held_.clear();
+    on_gone(in_order);
+}
+
 void connection::expire(steady::time_point now)
 {
+    if (phase_ == phase::handling && !reading_ && !peer_gone_)
+        look_for_end();
     if (now < deadline_)
         return;
     switch (phase_) {

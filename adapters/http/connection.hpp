@@ -100,6 +100,7 @@ private:
     void write();
     void on_written();
     void proceed();
+    void look_for_end();
     void linger();
     void discard(std::size_t bytes);
 

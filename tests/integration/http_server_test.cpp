@@ -282,6 +282,29 @@ TEST_F(http_server, answers_a_client_that_closed_its_sending_side)
     EXPECT_TRUE(has(client, "still"));
 }
 
+TEST_F(http_server, notices_that_a_client_left_behind_more_than_is_read_ahead)
+{
+    for (const bool reset : {false, true}) {
+        SCOPED_TRACE(reset ? "reset" : "orderly end");
+        start();
+        bool gone = false;
+        http::exchange_ptr held;
+        service_.on_call = [&](http::exchange_ptr call) {
+            held = std::move(call);
+            held->on_abandoned([&] { gone = true; });
+        };
+        auto client = connect();
+        client->send(get("/"));
+        ASSERT_TRUE(until([&] { return held != nullptr; }));
+        EXPECT_EQ(client->send(std::string(40'000, 'G')), 40'000u);
+        test::loop_for(loop_, std::chrono::milliseconds(20));
+        reset ? client->reset() : client->close();
+        EXPECT_TRUE(test::loop_until(
+            loop_, [&] { return gone; }, std::chrono::seconds(5)));
+        held.reset();
+    }
+}
+
 TEST_F(http_server, closes_when_the_service_drops_a_call)
 {
     start();
