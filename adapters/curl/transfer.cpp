@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <cerrno>
 #include <cstring>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -19,6 +20,9 @@ std::string numeric(const sockaddr& address)
         inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, text.data(), text.size());
     return text.data(); // empty, and so refused, for any other family
 }
+
+// Of descriptors or memory: nothing that the peer could help.
+bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS; }
 
 std::string_view trim(std::string_view text)
 {
@@ -139,7 +143,9 @@ curl_socket_t transfer::on_open(void* self, curlsocktype purpose, curl_sockaddr*
     auto& of = *static_cast<transfer*>(self);
     if (purpose != CURLSOCKTYPE_IPCXN || !of.allowed(numeric(address->addr).c_str()))
         return CURL_SOCKET_BAD;
-    return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    const auto made = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    of.shortage_ = made < 0 && is_shortage(errno) ? errno : 0;
+    return made < 0 ? CURL_SOCKET_BAD : made;
 }
 
 int transfer::on_before_request(void* self, char* remote, char*, int, int)
@@ -160,6 +166,8 @@ std::size_t transfer::on_head(char* bytes, std::size_t one, std::size_t count, v
         return 0; // ends the transfer
     if (line.starts_with("HTTP/"))
         of.answer_.fields.clear(); // an interim answer came before, or this is the first
+    else if (trim(line).empty())
+        of.head_whole_ = of.status() >= 200;
     else
         of.keep_field(line);
     return line.size();
@@ -183,8 +191,7 @@ std::size_t transfer::on_body(char* bytes, std::size_t one, std::size_t count, v
     a.body.append(bytes, static_cast<std::size_t>(std::min<std::uint64_t>(size, of.request_.answer_bytes_max - a.body.size())));
     a.body_bytes += size;
     a.truncated = a.body_bytes > a.body.size();
-    of.enough_ = of.request_.only_status;
-    return of.enough_ && a.truncated ? CURL_WRITEFUNC_ERROR : size;
+    return of.request_.only_status && a.truncated ? CURL_WRITEFUNC_ERROR : size;
 }
 
 std::size_t transfer::on_send(char* bytes, std::size_t one, std::size_t count, void* self)
@@ -206,6 +213,13 @@ int transfer::on_seek(void* self, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+unsigned transfer::status() const
+{
+    long status = 0;
+    curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
+    return static_cast<unsigned>(status);
+}
+
 outcome_kind transfer::kind_of(CURLcode code) const
 {
     switch (code) {
@@ -225,22 +239,27 @@ outcome transfer::finish(CURLcode code)
     outcome result;
     result.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_);
     result.kind = kind_of(code);
-    long status = 0;
-    curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
-    if (enough_) // some of its body has come, so its head is whole
+    if (head_whole_ && request_.only_status)
         result.kind = outcome_kind::delivered;
+    else if (result.kind == outcome_kind::delivered && !head_whole_)
+        result.kind = outcome_kind::unreachable; // libcurl takes the end of the connection for the end of the header
     if (result.kind == outcome_kind::delivered) {
         answer_.truncated = answer_.truncated || code != CURLE_OK;
-        answer_.status = static_cast<unsigned>(status);
+        answer_.status = status();
         result.reply = std::move(answer_);
     } else if (not_sent_any_more_) {
         result.kind = outcome_kind::overloaded;
         result.reason = "it may not be sent any more";
+    } else if (shortage_ != 0 && !request_began_) {
+        result.kind = outcome_kind::overloaded;
+        result.reason = std::string("connect: ") + std::strerror(shortage_);
     } else if (!refused_address_.empty() && !request_began_) {
         result.kind = outcome_kind::refused;
         result.reason = "address " + refused_address_ + " is not allowed";
     } else if (head_too_large_) {
         result.reason = "bad answer: header of more than " + std::to_string(head_bytes_max_) + " bytes";
+    } else if (code == CURLE_OK) {
+        result.reason = "the connection closed in the middle of the answer's header";
     } else {
         result.reason = error_[0] != 0 ? error_.data() : curl_easy_strerror(code);
     }

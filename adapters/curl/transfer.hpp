@@ -28,6 +28,7 @@ private:
     void set_where(const client_options& options);
     void set_limits(const client_options& options);
     void set_request();
+    unsigned status() const; // of the last status line
     outcome_kind kind_of(CURLcode code) const;
     bool allowed(const char* numeric_address);
     void keep_field(std::string_view line);
@@ -55,7 +56,8 @@ private:
     bool not_sent_any_more_ = false;
     bool request_began_ = false; // a connection stood, and was allowed
     bool head_too_large_ = false;
-    bool enough_ = false; // the head is whole, and only that is asked for
+    bool head_whole_ = false; // of the final answer
+    int shortage_ = 0;        // the error number of a socket that could not be had
     bool ended_ = false;
 };
 

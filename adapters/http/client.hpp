@@ -18,7 +18,7 @@ struct client_request {
     std::uint16_t port = 0;
     std::string method = "POST";
     std::string target = "/";
-    std::string host_field;                  // value of Host; empty: "host:port"
+    std::string host_field;                  // value of Host; empty: host_field_of()
     std::string head;                        // field lines "name: value\r\n", without Host, Content-Length, Transfer-Encoding, Connection
     std::shared_ptr<const std::string> body; // may be null
     std::size_t body_offset = 0;             // the body starts here within *body (a log payload is head + body)
@@ -28,6 +28,9 @@ struct client_request {
     bool only_status = false;       // the answer counts from its head on: what is above answer_bytes_max or late is not waited for
     std::function<bool()> may_send; // asked just before the first byte is sent, also when it is sent again; no: overloaded. Null: yes
 };
+
+// What Host says of a plain-http origin: a default port stays out (RFC 9110 § 4.2.3, § 7.2).
+std::string host_field_of(const std::string& host, std::uint16_t port);
 
 struct client_options {
     std::size_t connections_per_address_max = 1024;

@@ -18,6 +18,7 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 
 constexpr std::size_t joined_body_bytes_max = 8 * 1024; // smaller bodies are copied behind their head: one buffer, one write
+constexpr std::uint16_t default_port = 80;
 constexpr std::size_t kept_out_bytes_max = 16 * 1024;
 
 bool is_idempotent(std::string_view method) // RFC 9110 § 9.2.2
@@ -39,6 +40,12 @@ bool is_our_shortage(const error_code& error)
 
 std::string in_milliseconds(std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; }
 
+}
+
+std::string host_field_of(const std::string& host, std::uint16_t port)
+{
+    auto value = host.find(':') == std::string::npos ? host : '[' + host + ']';
+    return port == default_port ? value : value + ':' + std::to_string(port);
 }
 
 client_connection::client_connection(std::shared_ptr<client_core> of, client_core::bucket& in)
@@ -117,12 +124,7 @@ void client_connection::build_head()
         body_ = std::string_view(*request.body).substr(std::min(request.body_offset, request.body->size()));
     out_.clear();
     out_.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\nHost: ");
-    if (!request.host_field.empty()) {
-        out_.append(request.host_field);
-    } else {
-        const bool v6 = request.host.find(':') != std::string::npos;
-        out_.append(v6 ? "[" : "").append(request.host).append(v6 ? "]:" : ":").append(std::to_string(request.port));
-    }
+    out_.append(request.host_field.empty() ? host_field_of(request.host, request.port) : request.host_field);
     out_.append("\r\n").append(request.head);
     if (!body_.empty() || expects_body(request.method))
         out_.append("Content-Length: ").append(std::to_string(body_.size())).append("\r\n");
@@ -230,6 +232,8 @@ void client_connection::on_end(const std::string& why)
     const bool unanswered = !reader_.begun();
     if (unanswered && used_before_ && !call_->sent_before && (written_ == 0 || is_idempotent(call_->request.method)))
         return send_again();
+    if (reader_.at() == response_reader::state::body && call_->request.only_status)
+        return answered_so_far();
     if (why.empty())
         reader_.feed_end();
     if (reader_.at() == response_reader::state::complete)

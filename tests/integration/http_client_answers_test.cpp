@@ -172,6 +172,35 @@ TEST_F(http_client_answers, where_only_the_status_counts_it_does_not_wait_for_th
     EXPECT_EQ(got.reply.status, 202u);
     answer_with({"HTTP/1.1 202 Acc"});
     EXPECT_EQ(call(what).kind, outcome_kind::timed_out);
+    answer_with({"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n"});
+    EXPECT_EQ(call(what).kind, outcome_kind::timed_out) << "the status is still to come";
+}
+
+TEST_F(http_client_answers, where_only_the_status_counts_it_may_break_off_behind_its_head)
+{
+    start();
+    auto what = request();
+    what.only_status = true;
+    const std::string head = "HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n";
+    for (const auto& sent : {head, head + "half", std::string("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal")})
+        for (const bool in_order : {true, false}) {
+            on_request = [&](test::raw_socket& socket) {
+                socket.send(sent);
+                in_order ? socket.close() : socket.reset();
+            };
+            const auto got = call(what);
+            // A reset may overtake what was sent before it.
+            const bool overtaken = !in_order && got.kind == outcome_kind::unreachable && got.reason.find("receive") != std::string::npos;
+            EXPECT_TRUE(overtaken || (got.kind == outcome_kind::delivered && got.reply.status == 201)) << sent << ": " << got.reason;
+            EXPECT_TRUE(overtaken || got.reply.truncated);
+            what.only_status = false;
+            on_request = [&](test::raw_socket& socket) {
+                socket.send(sent);
+                socket.close();
+            };
+            EXPECT_EQ(call(what).kind, outcome_kind::unreachable);
+            what.only_status = true;
+        }
 }
 
 TEST_F(http_client_answers, sends_large_bodies_to_slow_peers)

@@ -1,4 +1,5 @@
 #include "tests/support/http_client_fixture.hpp"
+#include "tests/support/no_descriptors_left.hpp"
 
 #include <array>
 
@@ -35,6 +36,21 @@ TEST_F(http_client, sends_what_it_was_given_and_reads_the_answer)
     EXPECT_EQ(requests_[0],
               "POST /a/%2e?b HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(peer_.port())
                   + "\r\nX-One: 1\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nbodyx");
+}
+
+TEST(host_field_of, leaves_a_default_port_out)
+{
+    EXPECT_EQ(http::host_field_of("192.0.2.1", 80), "192.0.2.1");
+    EXPECT_EQ(http::host_field_of("192.0.2.1", 8080), "192.0.2.1:8080");
+    EXPECT_EQ(http::host_field_of("2001:db8::1", 80), "[2001:db8::1]");
+    EXPECT_EQ(http::host_field_of("2001:db8::1", 443), "[2001:db8::1]:443");
+}
+
+TEST_F(http_client, a_shortage_of_descriptors_is_ours)
+{
+    start();
+    const test::no_descriptors_left none;
+    EXPECT_EQ(call(request()).kind, outcome_kind::overloaded);
 }
 
 TEST_F(http_client, refused_means_that_nothing_was_executed)

@@ -2,6 +2,7 @@
 #include "core/url_guard.hpp"
 #include "tests/support/http_service.hpp"
 #include "tests/support/loop_until.hpp"
+#include "tests/support/no_descriptors_left.hpp"
 #include "tests/support/raw_socket.hpp"
 
 #include <cstdlib>
@@ -206,6 +207,52 @@ TEST_F(http_curl, where_only_the_status_counts_it_does_not_wait_for_the_rest)
     EXPECT_EQ(got.reply.status, 200u);
     EXPECT_TRUE(got.reply.truncated);
     EXPECT_LT(got.reply.body_bytes, 4'000'000u);
+}
+
+TEST_F(http_curl, where_only_the_status_counts_it_may_break_off_behind_its_head)
+{
+    start();
+    test::raw_listener peer(loop_);
+    enum class ending { close, reset, silence };
+    struct answer_case {
+        std::string sent;
+        bool counts;
+    };
+    const std::string head = "HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n";
+    for (const auto& [sent, counts] : {answer_case{head, true},
+                                       {head + "half", true},
+                                       {"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n", false},
+                                       {"HTTP/1.1 201 Created\r\nContent-", false}})
+        for (const auto how : {ending::close, ending::reset, ending::silence}) {
+            peer.on_accept = [&](test::raw_socket& socket) {
+                socket.on_bytes = [&] {
+                    if (!socket.received.ends_with("\r\n\r\n"))
+                        return;
+                    socket.send(sent);
+                    if (how != ending::silence)
+                        how == ending::close ? socket.close() : socket.reset();
+                };
+            };
+            auto what = request();
+            what.url = "http://127.0.0.1:" + std::to_string(peer.port()) + "/";
+            what.only_status = true;
+            what.deadline = how == ending::silence ? 300ms : 20s;
+            const auto got = call(std::move(what));
+            const bool overtaken =
+                how == ending::reset && got.kind == outcome_kind::unreachable; // a reset may overtake what was sent before it
+            EXPECT_TRUE(overtaken || (got.kind == outcome_kind::delivered) == counts) << sent << ": " << got.reason;
+            EXPECT_TRUE(!counts || overtaken || got.reply.status == 201);
+            peer.accepted.clear();
+        }
+}
+
+TEST_F(http_curl, a_shortage_of_descriptors_is_ours)
+{
+    start();
+    ASSERT_EQ(call(request()).kind, outcome_kind::delivered);
+    start();
+    const test::no_descriptors_left none;
+    EXPECT_EQ(call(request()).kind, outcome_kind::overloaded);
 }
 
 TEST_F(http_curl, bounds_the_header_of_the_answer)

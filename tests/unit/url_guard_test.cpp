@@ -70,6 +70,7 @@ TEST(url_guard, refuses_addresses_that_are_not_public)
         {"[ff02::1]", "multicast"},
         {"localhost", "loopback"},
         {"LOCALHOST", "loopback"},
+        {"LOCALHOST.", "loopback"},
         {"localhost.", "loopback"},
         {"a.localhost", "loopback"},
     };
