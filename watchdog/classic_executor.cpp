@@ -215,8 +215,8 @@ void classic_executor::start(call_id id, const http::exchange_ptr& call, std::fu
     } catch (const std::system_error& error) {
         forked->abandon(); // if it was started, and could not be watched
         const auto text = std::string(error.what()) + '\n';
-        // Nothing was executed. A shortage of ours is worth another attempt, a command that does not exist is not.
-        return done(is_shortage(error.code().value()) ? own_answer(500, "sluice-watchdog", text)
+        // Nothing was executed. After a shortage of ours the call goes back to the queue; a command that does not exist is the answer.
+        return done(is_shortage(error.code().value()) ? own_answer(429, "sluice-watchdog", text)
                                                       : http_response{500, {{"Content-Type", "text/plain; charset=utf-8"}}, text});
     }
     calls_.emplace(id, std::move(forked));

@@ -9,7 +9,6 @@ namespace sluice::watchdog {
 
 namespace {
 
-constexpr std::chrono::milliseconds sweep_interval{200};
 constexpr std::size_t meters_max = 512; // a function may invent status codes
 
 // Takes as long whatever the position of the first difference.
@@ -44,7 +43,7 @@ std::string method_label(std::string_view method)
 }
 
 function_service::function_service(loop& on, executor& runs, settings given, metrics::registry* meters)
-    : loop_(on), executor_(runs), settings_(std::move(given)), meters_(meters), sweep_timer_(on)
+    : loop_(on), executor_(runs), settings_(std::move(given)), meters_(meters)
 {
     if (meters_)
         in_flight_ = meters_->make_gauge("http_requests_in_flight", "Calls that run");
@@ -95,9 +94,8 @@ void function_service::run(http::exchange_ptr call)
     const auto& kept = calls_.emplace(id, running_call{std::move(call), std::chrono::steady_clock::now()}).first->second.call;
     if (meters_)
         in_flight_.set(static_cast<double>(calls_.size()));
-    if (!sweep_timer_.armed())
-        sweep_timer_.after(sweep_interval, [this] { sweep(); });
     const auto held = kept; // the executor may finish within the call
+    held->on_abandoned([this, id] { executor_.cancel(id); });
     executor_.start(id, held, [this, id](http_response response) { finish(id, std::move(response)); });
 }
 
@@ -115,21 +113,6 @@ void function_service::finish(executor::call_id id, http_response response)
     ended.call->reply(std::move(response));
     if (calls_.empty() && idle_)
         loop_.post(std::exchange(idle_, nullptr));
-}
-
-// A client that has gone is only seen by asking. The timer is left to run out when the last call ends: arming it anew for
-// each call would cost more than the call's own forwarding.
-void function_service::sweep()
-{
-    if (calls_.empty())
-        return;
-    std::vector<executor::call_id> gone;
-    for (const auto& [id, running] : calls_)
-        if (running.call->abandoned())
-            gone.push_back(id);
-    for (const auto id : gone)
-        executor_.cancel(id);
-    sweep_timer_.after(sweep_interval, [this] { sweep(); });
 }
 
 void function_service::when_idle(std::function<void()> idle)

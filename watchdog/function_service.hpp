@@ -36,7 +36,6 @@ public:
     // Calls back once nothing runs, at once if nothing does.
     void when_idle(std::function<void()> idle);
     void cancel_all();
-    void close() noexcept { sweep_timer_.cancel(); }
 
 private:
     struct running_call {
@@ -53,7 +52,6 @@ private:
     void answer_ready(http::exchange_ptr call);
     void run(http::exchange_ptr call);
     void finish(executor::call_id id, http_response response);
-    void sweep();
     void measure(unsigned status, std::string_view method, std::chrono::duration<double> took);
 
     loop& loop_;
@@ -66,7 +64,6 @@ private:
     executor::call_id last_id_ = 0;
     std::unordered_map<executor::call_id, running_call> calls_;
     std::function<void()> idle_;
-    timer sweep_timer_;
 };
 
 }

@@ -170,8 +170,8 @@ http_response http_executor::translate(outcome result) const
     case outcome_kind::delivered: break;
     case outcome_kind::timed_out: return own_answer(504, component);
     case outcome_kind::refused:
-    case outcome_kind::unreachable:
-    case outcome_kind::overloaded: return own_answer(500, component);
+    case outcome_kind::unreachable: return own_answer(500, component);
+    case outcome_kind::overloaded: return own_answer(429, component, result.reason + '\n'); // nothing was executed: back to the queue
     }
     auto& reply = result.reply;
     http_response response{reply.status, {}, std::move(reply.body)};

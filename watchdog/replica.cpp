@@ -144,7 +144,6 @@ void replica::close_when_answered()
     }
     if ((service_.running() > 0 || server_->connections() > 0) && now < close_by_)
         return timer_.after(reply_check, [this] { close_when_answered(); });
-    service_.close();
     server_->close();
     pages_.close();
     if (closed_)

@@ -1,10 +1,12 @@
 #include "sluice/wire.hpp"
 #include "tests/integration/watchdog_fixture.hpp"
+#include "tests/support/no_descriptors_left.hpp"
 #include "tests/support/raw_socket.hpp"
 
 #include "adapters/process/process.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sys/stat.h>
 
@@ -180,6 +182,38 @@ TEST_F(watchdog_classic, a_process_whose_client_has_gone_is_killed)
     const auto pid = *pid_in(own);
     client_.cancel(id);
     EXPECT_TRUE(poll_until(loop_, [&] { return !process::identify(pid); }));
+}
+
+// Two ways of being gone that look like a client that still waits: something more was sent before the end.
+TEST_F(watchdog_classic, a_process_whose_client_has_gone_behind_further_bytes_is_killed)
+{
+    const auto own = folder_ / "pid";
+    start({{"fprocess", script("echo $$ > " + own + ".new; mv " + own + ".new " + own + "; sleep 1000")}});
+    for (const std::size_t further : {1, 100'000}) {
+        auto client = raw_socket::connect(loop_, replica_->port());
+        std::string bytes = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx" + std::string(further, 'y');
+        ASSERT_TRUE(poll_until(loop_, [&] {
+            bytes.erase(0, client->send(bytes));
+            return pid_in(own).has_value();
+        }));
+        const auto pid = *pid_in(own);
+        client->close();
+        EXPECT_TRUE(poll_until(loop_, [&] { return !process::identify(pid); })) << further;
+        std::filesystem::remove(own);
+    }
+}
+
+TEST_F(watchdog_classic, a_call_that_finds_no_descriptors_goes_back)
+{
+    start({{"fprocess", "cat"}});
+    ASSERT_EQ(call("x").reply.body, "x");
+    {
+        const no_descriptors_left none; // the client's connection stands
+        const auto got = call("x");
+        EXPECT_EQ(got.reply.status, 429U) << got.reason;
+        EXPECT_EQ(field(got, "X-OpenFaaS-Internal"), "sluice-watchdog");
+    }
+    EXPECT_EQ(call("x").reply.body, "x");
 }
 
 TEST_F(watchdog_classic, above_max_inflight_is_429_of_the_limiter)
