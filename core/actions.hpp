@@ -94,6 +94,11 @@ struct send_callback {
     std::uint32_t attempt = 1;
     std::shared_ptr<const journal::answered> what;
 };
+// Read the log's last message that was read, from the leader, before the log is purged; answer: log_checked().
+struct check_log {
+    std::uint32_t slot = 0;
+    std::uint64_t sequence = 0;
+};
 // Remove everything below the sequence; answer: log_purged().
 struct purge_log {
     std::uint32_t slot = 0;
@@ -135,6 +140,6 @@ struct warn {
 
 using action = std::variant<act::ask_extents, act::read_journal, act::read_log, act::pause_log, act::append, act::read_back, act::ask_last,
                             act::fetch_call, act::fetch_straggler, act::fetch_journal, act::fetch_answer, act::dispatch, act::send_callback,
-                            act::purge_log, act::purge_journal, act::closed, act::settled, act::lookup, act::warn>;
+                            act::check_log, act::purge_log, act::purge_journal, act::closed, act::settled, act::lookup, act::warn>;
 
 }

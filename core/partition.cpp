@@ -23,6 +23,7 @@ void partition::opened(const log_info& journal, const log_info& log, std::vector
     if (phase_ != phase::asking)
         return;
     journal_last_ = journal.last_sequence;
+    journal_missing_ = journal.messages > 0 ? journal.last_sequence - journal.first_sequence + 1 - journal.messages : 0;
     journal_bytes_max_ = journal.bytes_max;
     log_last_ = log.last_sequence;
     log_first_ = log.messages > 0 ? log.first_sequence : log.last_sequence + 1;
@@ -37,7 +38,7 @@ void partition::opened(const log_info& journal, const log_info& log, std::vector
 
 void partition::journal_message(const log_message& message, std::vector<action>& out)
 {
-    if (phase_ != phase::replaying)
+    if (phase_ != phase::replaying || !follows(message.sequence, out))
         return;
     if (!journal::is_batch(message.payload)) {
         replay_.pass_over(message.sequence, message.payload.size());
@@ -48,6 +49,24 @@ void partition::journal_message(const log_message& message, std::vector<action>&
         journal_last_ = message.sequence;
         claim(out);
     }
+}
+
+// What was read of a journal is of use with all that came after it. Where the front is purged beyond it meanwhile (a former owner's request
+// comes late), a record may be known whose last word is gone: the replay is begun anew.
+bool partition::follows(std::uint64_t sequence, std::vector<action>& out)
+{
+    const auto jumped = journal_next_ == 0 ? 0 : sequence - journal_next_;
+    const auto range = std::to_string(journal_next_) + " to " + std::to_string(sequence - 1);
+    journal_next_ = sequence + 1;
+    if (jumped == 0)
+        return true;
+    if (jumped > journal_missing_) {
+        close("journal sequences " + range + " were removed while it was replayed", false, out);
+        return false;
+    }
+    journal_missing_ -= jumped;
+    out.push_back(act::warn{slot_, "journal sequences " + range + " are missing: what they said is lost, and calls may run again"});
+    return true;
 }
 
 void partition::claim(std::vector<action>& out)
@@ -130,6 +149,7 @@ partition::entered partition::enter(const journal::call_ref& ref, std::uint32_t 
 void partition::read_up_to(const journal::call_ref& ref)
 {
     read_ = ref.sequence;
+    read_hash_ = ref.id_hash;
     if (replay_.size() == 0)
         return;
     replay_.forget(ref);

@@ -131,6 +131,7 @@ public:
     bool handed_over() const noexcept { return handed_over_; }
 
     void clean(instant now, std::vector<action>& out);
+    void log_checked(std::uint64_t sequence, const boost::system::result<log_message>& result, std::vector<action>& out);
     void log_purged(std::uint64_t below, bool done, std::vector<action>& out);
     void straggler_fetched(std::uint64_t sequence, boost::system::result<log_message> result, instant now, std::vector<action>& out);
     void journal_fetched(std::uint64_t sequence, const boost::system::result<log_message>& result, instant now, std::vector<action>& out);
@@ -138,6 +139,7 @@ public:
     std::optional<mono_time> next_due() const;
 
 private:
+    bool follows(std::uint64_t journal_sequence, std::vector<action>& out);
     void claim(std::vector<action>& out);
     void forget_replay();
     void purge_log(std::vector<action>& out);
@@ -164,8 +166,11 @@ private:
     static constexpr std::uint64_t crowded_percent = 80;
     std::uint64_t journal_bytes_max_ = 0; // 0: unbounded
     std::uint64_t journal_last_ = 0;      // at the time of asking: the replay ends there
+    std::uint64_t journal_next_ = 0;      // the replay's next message, once it has begun
+    std::uint64_t journal_missing_ = 0;   // messages that the server itself says are missing in the middle
     std::uint64_t log_last_ = 0;          // likewise
     std::uint64_t read_ = 0;              // highest log sequence read
+    std::uint64_t read_hash_ = 0;         // of that message's id
     std::uint64_t log_first_ = 1;         // below it the log is empty
     std::optional<journal_writer> writer_;
     std::optional<watermark> mark_;
@@ -181,6 +186,8 @@ private:
     std::uint64_t copy_next_ = 0;   // journal message to be looked at next
     std::uint64_t copy_last_ = 0;   // the last of those that are being copied; 0: none are
     bool copying_ = false;          // one is being fetched
+    std::uint64_t purge_to_ = 0;    // what the log's check is for
+    std::uint64_t check_hash_ = 0;  // of the id that the message is to have
     bool purging_ = false;
     bool handed_over_ = false;
     bool suspended_ = false;

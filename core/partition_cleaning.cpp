@@ -8,6 +8,16 @@
 
 namespace sluice::core {
 
+namespace {
+
+std::uint64_t hash_of(const log_message& message)
+{
+    const auto* id = sluice::find(message.fields, "Nats-Msg-Id");
+    return id ? hash_id(*id) : 0;
+}
+
+}
+
 // ---- stragglers
 
 bool partition::carry_wanted() const noexcept
@@ -45,8 +55,7 @@ void partition::straggler_fetched(std::uint64_t sequence, boost::system::result<
     const auto* what = find(sequence);
     if (!what || !what->in_log || what->state == call_state::recording || handed_over_)
         return;
-    const auto* id = result ? sluice::find(result->fields, "Nats-Msg-Id") : nullptr;
-    if ((result && (!id || hash_id(*id) != what->id_hash)) || (!result && result.error() == log_errc::not_found))
+    if ((result && hash_of(*result) != what->id_hash) || (!result && result.error() == log_errc::not_found))
         return close("log sequence " + std::to_string(sequence) + " is not what was read: the log has lost its tail", false, out);
     if (!result) {
         carry_at_ = now.mono + options_.purge_interval;
@@ -69,7 +78,24 @@ void partition::purge_log(std::vector<action>& out)
     if (target == 0)
         return;
     purging_ = true;
-    out.push_back(act::purge_log{slot_, target});
+    purge_to_ = target;
+    check_hash_ = read_hash_;
+    out.push_back(act::check_log{slot_, read_});
+}
+
+// A log loses messages from its end. As long as the last one that was read is still itself, so are those before it, and what is removed is what was
+// settled. Where it is not there, somebody removed it, or the log's reader is about to find out.
+void partition::log_checked(std::uint64_t sequence, const boost::system::result<log_message>& result, std::vector<action>& out)
+{
+    if (phase_ != phase::owning || !purging_)
+        return;
+    if (!result || suspended_) {
+        purging_ = false;
+        return;
+    }
+    if (hash_of(*result) != check_hash_)
+        return close("log sequence " + std::to_string(sequence) + " is not what was read: the log has lost its tail", false, out);
+    out.push_back(act::purge_log{slot_, purge_to_});
 }
 
 void partition::log_purged(std::uint64_t below, bool done, std::vector<action>& out)

@@ -270,42 +270,31 @@ void shard_runner::perform(core::act::append&& what)
     request.payload = std::move(what.what.payload);
     request.expected_last_sequence = what.what.expected_last_sequence;
     request.deadline = append_deadline;
-    ports_of(what.slot).journal->append(request, [this, slot = what.slot, batch = what.what.batch](auto result) {
-        if (closed_)
-            return;
-        shard_.append_result(slot, batch, result, clock_now());
-        turn_soon();
-    });
+    ports_of(what.slot).journal->append(request, told([this, slot = what.slot, batch = what.what.batch](auto& result) {
+                                            shard_.append_result(slot, batch, result, clock_now());
+                                        }));
 }
 
 void shard_runner::perform(core::act::read_back&& what)
 {
-    ports_of(what.slot).journal->get(what.sequence, [this, slot = what.slot](message_log::result<log_message> result) {
-        if (closed_)
-            return;
-        shard_.read_back_result(slot, result, clock_now());
-        turn_soon();
-    });
+    ports_of(what.slot).journal->get(what.sequence,
+                                     told([this, slot = what.slot](auto& result) { shard_.read_back_result(slot, result, clock_now()); }));
 }
 
 void shard_runner::perform(core::act::ask_last&& what)
 {
-    ports_of(what.slot).journal->info([this, slot = what.slot](message_log::result<log_info> result) {
-        if (closed_)
-            return;
-        shard_.last_result(slot, result, clock_now());
-        turn_soon();
-    });
+    ports_of(what.slot).journal->info(told([this, slot = what.slot](auto& result) { shard_.last_result(slot, result, clock_now()); }));
+}
+
+void shard_runner::perform(core::act::check_log&& what)
+{
+    ports_of(what.slot).log->get(what.sequence, told([this, what](auto& result) { shard_.log_checked(what.slot, what.sequence, result); }));
 }
 
 void shard_runner::perform(core::act::purge_log&& what)
 {
-    ports_of(what.slot).log->purge_below(what.below, [this, what](message_log::result<void> result) {
-        if (closed_)
-            return;
-        shard_.log_purged(what.slot, what.below, result.has_value());
-        turn_soon();
-    });
+    ports_of(what.slot).log->purge_below(
+        what.below, told([this, what](auto& result) { shard_.log_purged(what.slot, what.below, result.has_value()); }));
 }
 
 void shard_runner::perform(core::act::purge_journal&& what)
@@ -319,72 +308,53 @@ void shard_runner::perform(core::act::fetch_call&& what)
 {
     auto& ports = ports_of(what.call.slot);
     auto& from = what.from_journal ? ports.journal : ports.log;
-    from->get(what.sequence, [this, call = what.call](message_log::result<log_message> result) {
-        if (closed_)
-            return;
-        shard_.call_fetched(call, std::move(result), clock_now());
-        turn_soon();
-    });
+    from->get(what.sequence, told([this, call = what.call](auto& result) { shard_.call_fetched(call, std::move(result), clock_now()); }));
 }
 
 void shard_runner::perform(core::act::fetch_straggler&& what)
 {
-    ports_of(what.slot).log->get(what.sequence, [this, what](message_log::result<log_message> result) {
-        if (closed_)
-            return;
-        shard_.straggler_fetched(what.slot, what.sequence, std::move(result), clock_now());
-        turn_soon();
-    });
+    ports_of(what.slot).log->get(what.sequence, told([this, what](auto& result) {
+                                     shard_.straggler_fetched(what.slot, what.sequence, std::move(result), clock_now());
+                                 }));
 }
 
 void shard_runner::perform(core::act::fetch_journal&& what)
 {
-    ports_of(what.slot).journal->get(what.sequence, [this, what](message_log::result<log_message> result) {
-        if (closed_)
-            return;
-        shard_.journal_fetched(what.slot, what.sequence, result, clock_now());
-        turn_soon();
-    });
+    ports_of(what.slot).journal->get(
+        what.sequence, told([this, what](auto& result) { shard_.journal_fetched(what.slot, what.sequence, result, clock_now()); }));
 }
 
 void shard_runner::perform(core::act::fetch_answer&& what)
 {
-    ports_of(what.call.slot).journal->get(what.journal_sequence, [this, call = what.call](message_log::result<log_message> result) {
-        if (closed_)
-            return;
-        shard_.answer_fetched(call, result, clock_now());
-        turn_soon();
-    });
+    ports_of(what.call.slot).journal->get(what.journal_sequence, told([this, call = what.call](auto& result) {
+                                              shard_.answer_fetched(call, result, clock_now());
+                                          }));
 }
 
 void shard_runner::perform(core::act::dispatch&& what)
 {
     const auto may_send = [this, slot = what.call.slot] { return may_act(slot); };
-    calls_.send(what, may_send, [this, call = what.call, sent = what.what](outcome result) {
-        if (closed_)
-            return;
+    auto done = told([this, call = what.call, sent = what.what](auto& result) {
         meters_.attempt(sent->function, result);
         if (result.kind != outcome_kind::delivered)
             log_.warn("attempt failed invocation={} function={} sequence={} reason=\"{}\"", core::call_id_of(*sent), sent->function.full(),
                       sent->sequence, result.reason);
         shard_.attempt_finished(call, result, clock_now());
-        turn_soon();
     });
+    calls_.send(what, may_send, std::move(done));
 }
 
 void shard_runner::perform(core::act::send_callback&& what)
 {
     const auto may_send = [this, slot = what.call.slot] { return may_act(slot); };
-    callbacks_.send(what.what, may_send, [this, call = what.call, attempt = what.attempt, sent = what.what](outcome result) {
-        if (closed_)
-            return;
+    auto done = told([this, call = what.call, attempt = what.attempt, sent = what.what](auto& result) {
         meters_.callback(result);
         if (const auto why = failure_of(result); !why.empty())
             log_.warn("callback failed invocation={} sequence={} attempt={} reason=\"{}\"", core::field_of(sent->head, "X-Call-Id"),
                       sent->call.sequence, attempt, why);
         shard_.callback_finished(call, result, clock_now());
-        turn_soon();
     });
+    callbacks_.send(what.what, may_send, std::move(done));
 }
 
 void shard_runner::perform(core::act::settled&& what) { meters_.settled(what); }

@@ -79,6 +79,7 @@ private:
     void perform(core::act::fetch_answer&& what);
     void perform(core::act::dispatch&& what);
     void perform(core::act::send_callback&& what);
+    void perform(core::act::check_log&& what);
     void perform(core::act::purge_log&& what);
     void perform(core::act::purge_journal&& what);
     void perform(core::act::closed&& what);
@@ -86,6 +87,16 @@ private:
     void perform(core::act::lookup&& what);
     void perform(core::act::warn&& what);
 
+    // Who takes an answer: the engine is told of it, and goes on. After close() nobody is.
+    template <class Tell> auto told(Tell tell)
+    {
+        return [this, tell = std::move(tell)](auto result) {
+            if (closed_)
+                return;
+            tell(result);
+            turn_soon();
+        };
+    }
     void ask_extents_again(std::uint32_t slot);
     partition_ports& ports_of(std::uint32_t slot) { return ports_[slots_.at(slot).partition]; }
     void tell_about(const function_name& function);

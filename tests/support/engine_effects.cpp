@@ -135,16 +135,35 @@ void engine_worker::perform(act::fetch_answer& what)
           [this, call = what.call](const auto& result) { engine_.answer_fetched(call, result, now()); });
 }
 
+void engine_worker::perform(act::check_log& what)
+{
+    const auto& log = streams(what.slot).log;
+    const auto since = by(what.slot).log_losses;
+    request(what.slot, [this, me = weak_from_this(), &env = env_, what, since, &log](bool reached) {
+        boost::system::result<log_message> result = log_errc::unavailable;
+        if (reached && !env.goes_wrong(50, fault::read_failed))
+            result = log.get(what.sequence);
+        if (result && since != log.losses())
+            env.faults.hit(fault::purge_checked_after_a_loss);
+        if (auto self = me.lock())
+            deliver(env.random.wait(20, 300), [this, what, result, losses = log.losses()] {
+                checked_losses_[what.slot] = losses;
+                engine_.log_checked(what.slot, what.sequence, result);
+            });
+    });
+}
+
 void engine_worker::perform(act::purge_log& what)
 {
     auto below = what.below + (env_.is(mutation::log_purged_too_far) ? 1 : 0);
     request(what.slot,
-            [this, me = weak_from_this(), &env = env_, what, below, of = by(what.slot), &log = streams(what.slot).log](bool reached) {
-                // A log that has lost its tail is not purged by an owner from before: what is there now is not what that one settled.
-                const bool possible = reached && below <= log.last() + 1 && of.log_losses == log.losses();
+            [this, me = weak_from_this(), &env = env_, what, below, partition = by(what.slot).partition,
+             checked = checked_losses_[what.slot], &log = streams(what.slot).log](bool reached) {
+                // Between its check and its arrival the log is taken to keep its tail: the server cannot make a purge depend on what is there.
+                const bool possible = reached && below <= log.last() + 1 && (env.is(mutation::log_unchecked) || checked == log.losses());
                 const bool done = possible && !env.goes_wrong(100, fault::purge_failed);
                 if (done) {
-                    env.books.log_purged(of.partition, below, log.last());
+                    env.books.log_purged(partition, below, log.last());
                     log.purge_below(below);
                 }
                 const bool told = done && !env.goes_wrong(100, fault::purge_unacknowledged);
@@ -159,9 +178,13 @@ void engine_worker::perform(act::purge_journal& what)
     request(what.slot, [&env = env_, below, partition = by(what.slot).partition, &journal = streams(what.slot).journal](bool reached) {
         if (!reached || env.goes_wrong(100, fault::purge_failed))
             return;
-        env.books.journal_purged(partition, below, journal.last());
-        env.faults.hit(fault::journal_purged);
-        journal.purge_below(below);
+        // It may be long in coming, when somebody else reads the journal already.
+        env.clock.after(env.goes_wrong(200, fault::purge_slow) ? env.random.wait(1'000, 300'000) : microseconds(0),
+                        [&env, below, partition, &journal] {
+                            env.books.journal_purged(partition, below, journal.last());
+                            env.faults.hit(fault::journal_purged);
+                            journal.purge_below(below);
+                        });
     });
 }
 

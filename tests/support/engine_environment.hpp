@@ -26,6 +26,7 @@ enum class mutation {
     replica_overbooked,     // the engine is told of one slot too many
     tenant_overbooked,      // and of a higher limit
     answer_forgotten,       // the end of an attempt is never told
+    log_unchecked,          // the log is purged whatever it holds now
 };
 
 struct function_model {

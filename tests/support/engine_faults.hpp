@@ -24,6 +24,10 @@ enum class fault : std::uint8_t {
     reader_made_again,
     tail_lost,
     tail_refilled_unseen,
+    purge_checked_after_a_loss,
+    replay_overtaken_by_a_purge,
+    replay_slow,
+    purge_slow,
     purge_failed,
     purge_unacknowledged,
     // workers

@@ -185,7 +185,7 @@ std::string engine_worker::as_replayed(std::uint32_t slot, std::string payload)
 
 void engine_worker::read_journal_on(std::uint32_t slot)
 {
-    deliver(env_.random.wait(20, 200), [this, slot] {
+    deliver(env_.random.wait(20, env_.goes_wrong(200, fault::replay_slow) ? 20'000 : 200), [this, slot] {
         auto held = slots_.find(slot);
         if (held == slots_.end() || held->second.journal_next == 0)
             return;
@@ -193,7 +193,7 @@ void engine_worker::read_journal_on(std::uint32_t slot)
             return read_journal_on(slot);
         const auto& journal = streams(slot).journal;
         auto& next = held->second.journal_next;
-        for (int some = 0; some < 5; ++some) {
+        for (auto some = 1 + env_.random.below(5); some > 0; --some) {
             next = std::max(next, journal.first());
             const auto message = journal.get(next);
             if (!message)
@@ -286,6 +286,8 @@ void engine_worker::perform(act::closed& what)
     env_.books.note("closed partition=", what.partition, " owner=", by(what.slot).owner, ' ' + what.reason);
     if (what.final)
         env_.books.fail("a partition was given up for good: " + what.reason);
+    if (what.reason.find("removed while it was replayed") != std::string::npos)
+        env_.faults.hit(fault::replay_overtaken_by_a_purge);
     const auto of = by(what.slot);
     if (env_.books.current(of) && what.reason.find("does not hold the answer") != std::string::npos)
         env_.books.fail("the journal keeps what it has: " + what.reason);

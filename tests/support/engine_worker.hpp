@@ -76,6 +76,7 @@ private:
     void perform(core::act::fetch_answer& what);
     void perform(core::act::dispatch& what);
     void perform(core::act::send_callback& what);
+    void perform(core::act::check_log& what);
     void perform(core::act::purge_log& what);
     void perform(core::act::purge_journal& what);
     void perform(core::act::closed& what);
@@ -94,8 +95,9 @@ private:
     std::uint64_t number_;
     core::shard engine_;
     std::map<std::uint32_t, held_slot> slots_;
-    std::map<std::uint32_t, ledger::ownership> by_slot_; // the closed ones too
-    std::vector<std::uint64_t> connections_;             // by partition: see environment::partition
+    std::map<std::uint32_t, ledger::ownership> by_slot_;    // the closed ones too
+    std::map<std::uint32_t, std::uint64_t> checked_losses_; // by slot: of the log, when it was last checked
+    std::vector<std::uint64_t> connections_;                // by partition: see environment::partition
     mono_time paused_until_{};
     mono_time wire_free_{};
     mono_time wake_at_ = mono_time::max();

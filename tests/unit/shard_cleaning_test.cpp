@@ -86,6 +86,36 @@ TEST_F(shard_cleaning_test, a_purge_that_failed_removes_nothing_from_the_journal
     EXPECT_FALSE(owner.journal_purges.empty());
 }
 
+TEST_F(shard_cleaning_test, a_log_that_lost_its_tail_and_filled_again_unseen_is_not_purged)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    answer(owner, {0});
+    store.log.messages.resize(5);
+    for (int i = 0; i < 7; ++i)
+        store.accept({.id = "another " + std::to_string(i)});
+    owner.log_position = store.log.messages.size() + 1; // its reader has not come back yet
+    answer(owner, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+    EXPECT_TRUE(owner.log_purges.empty()) << "five of those sequences are other calls now";
+    ASSERT_EQ(owner.closed.size(), 1u);
+    EXPECT_FALSE(owner.closed[0].final);
+    EXPECT_EQ(owner.closed[0].reason, "log sequence 10 is not what was read: the log has lost its tail");
+}
+
+TEST_F(shard_cleaning_test, a_log_that_cannot_be_looked_at_is_purged_later)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    const auto kept = store.log.messages;
+    store.log.messages.resize(9); // the last one is not there
+    answer(owner, {0, 1, 2, 3, 4, 5});
+    EXPECT_TRUE(owner.log_purges.empty());
+    EXPECT_TRUE(owner.closed.empty());
+    store.log.messages = kept;
+    owner.advance(milliseconds(1'000));
+    EXPECT_EQ(owner.log_purges.size(), 1u);
+}
+
 TEST_F(shard_cleaning_test, the_journal_keeps_what_speaks_of_calls_in_the_log_and_its_last_message)
 {
     driven_shard owner(store, options);

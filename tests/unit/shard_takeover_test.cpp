@@ -200,6 +200,66 @@ TEST(shard_takeover_test, what_the_journal_says_of_calls_that_came_after_the_ext
     EXPECT_EQ(late.count().live, 0u);
 }
 
+namespace {
+
+// Of a journal with five messages, of which `messages` are left, those that are named are told; what became of the take-over.
+struct told_in_part {
+    stored_partition store;
+    core::shard engine{shard_options{}};
+    std::vector<std::string> warnings;
+    std::vector<act::closed> closed;
+    bool claimed = false;
+
+    told_in_part(std::uint64_t messages, const std::vector<std::uint64_t>& sequences)
+    {
+        for (std::uint64_t number = 0; number < 5; ++number)
+            store.journal.append({0, {}, journal::encode_head(1, "former", number)});
+        const instant now{mono_time(std::chrono::hours(1)), 0};
+        const auto slot = engine.open(0, "next");
+        engine.take_actions(now);
+        auto info = store.journal.info();
+        info.messages = messages;
+        engine.opened(slot, info, store.log.info());
+        for (const auto sequence : sequences)
+            engine.journal_message(slot, store.journal.messages[sequence - 1]);
+        for (const auto& each : engine.take_actions(now)) {
+            if (const auto* what = std::get_if<act::warn>(&each))
+                warnings.push_back(what->message);
+            if (const auto* what = std::get_if<act::closed>(&each))
+                closed.push_back(*what);
+            claimed |= std::holds_alternative<act::append>(each);
+        }
+    }
+};
+
+}
+
+TEST(shard_takeover_test, a_replay_begins_where_the_journal_begins_by_then)
+{
+    const told_in_part late(5, {3, 4, 5});
+    EXPECT_TRUE(late.claimed);
+    EXPECT_TRUE(late.closed.empty());
+}
+
+TEST(shard_takeover_test, a_replay_that_is_overtaken_by_a_purge_is_begun_anew)
+{
+    const told_in_part overtaken(5, {1, 2, 4, 5});
+    EXPECT_FALSE(overtaken.claimed);
+    ASSERT_EQ(overtaken.closed.size(), 1u);
+    EXPECT_FALSE(overtaken.closed[0].final);
+    EXPECT_EQ(overtaken.closed[0].reason, "journal sequences 3 to 3 were removed while it was replayed");
+}
+
+TEST(shard_takeover_test, what_the_server_itself_lost_in_the_middle_is_said_and_passed_over)
+{
+    const told_in_part with_a_gap(3, {1, 4, 5});
+    EXPECT_TRUE(with_a_gap.claimed);
+    EXPECT_TRUE(with_a_gap.closed.empty());
+    ASSERT_EQ(with_a_gap.warnings.size(), 1u);
+    EXPECT_THAT(with_a_gap.warnings[0], HasSubstr("journal sequences 2 to 3 are missing"));
+    EXPECT_FALSE(told_in_part(4, {1, 4, 5}).claimed) << "more than it said";
+}
+
 TEST(shard_takeover_test, a_newer_format_is_refused_for_good)
 {
     stored_partition newer_log;
