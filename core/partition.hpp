@@ -24,6 +24,13 @@ enum class call_state : std::uint8_t {
     callback_running,
 };
 
+// The record of a call's next attempt, which is made once that is stored and its time has come.
+enum class schedule_state : std::uint8_t {
+    stored,        // or none is needed
+    recording,     // not stored yet
+    recording_due, // nor that, and its time has come
+};
+
 inline constexpr std::uint32_t no_lane = ~0u; // the call's message is unreadable: it belongs to no function
 
 // An accepted call that is not settled on record.
@@ -39,6 +46,7 @@ struct call {
     std::uint32_t bytes = 0;       // of the call's payload
     std::uint32_t whole_bytes = 0; // of the record that holds it
     call_state state = call_state::queued;
+    schedule_state schedule = schedule_state::stored;
     bool in_log = false;   // its log message is needed
     bool answered = false; // its answer is on record
 

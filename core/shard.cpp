@@ -116,20 +116,30 @@ void shard::set_exists(const function_name& name, bool exists, instant now)
 
 void shard::wait_until(call_key key, mono_time due, timer_kind kind) { timers_.push({due, kind, key}); }
 
+// The next attempt waits for its time and for its record, so that a crash costs no attempt that was counted.
+void shard::attempt_due(call_key key, call& what)
+{
+    if (what.state != call_state::delayed && what.state != call_state::callback_delayed)
+        return;
+    if (what.schedule != schedule_state::stored) {
+        what.schedule = schedule_state::recording_due;
+        return;
+    }
+    if (what.state == call_state::delayed) {
+        what.state = call_state::queued;
+        queue_.push_back(what.lane, {key.slot, key.sequence});
+    } else {
+        what.state = call_state::callback_queued;
+        callbacks_.push_back(lanes_[what.lane].callback_lane, {key.slot, key.sequence});
+    }
+}
+
 void shard::fire(const timer& due, instant)
 {
     switch (due.kind) {
-    case timer_kind::call_due:
-        if (auto* what = find(due.call); what && what->state == call_state::delayed) {
-            what->state = call_state::queued;
-            queue_.push_back(what->lane, {due.call.slot, due.call.sequence});
-        }
-        return;
-    case timer_kind::callback_due:
-        if (auto* what = find(due.call); what && what->state == call_state::callback_delayed) {
-            what->state = call_state::callback_queued;
-            callbacks_.push_back(lanes_[what->lane].callback_lane, {due.call.slot, due.call.sequence});
-        }
+    case timer_kind::attempt_due:
+        if (auto* what = find(due.call))
+            attempt_due(due.call, *what);
         return;
     case timer_kind::function_chance: return hold(*functions_[due.call.slot], false);
     case timer_kind::function_missing:

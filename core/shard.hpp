@@ -121,10 +121,10 @@ private:
         std::uint64_t journal_sequence = 0;            // from there
         std::uint64_t fetch_bytes = 0;                 // of a fetch under way
     };
-    enum class timer_kind : std::uint8_t { call_due, callback_due, function_chance, function_missing };
+    enum class timer_kind : std::uint8_t { attempt_due, function_chance, function_missing };
     struct timer {
         mono_time due;
-        timer_kind kind = timer_kind::call_due;
+        timer_kind kind = timer_kind::attempt_due;
         call_key call; // of functions: slot is the function's index, sequence the timer's number
         friend bool operator>(const timer& a, const timer& b) { return a.due > b.due; }
     };
@@ -150,6 +150,8 @@ private:
     void resume_history(call_key key, call& what, const replay::entry& history, instant now);
     void enter_unreadable(std::uint32_t slot, std::uint64_t sequence, std::uint64_t id_hash, std::uint32_t bytes, const std::string& why);
     void wait_until(call_key key, mono_time due, timer_kind kind);
+    void attempt_due(call_key key, call& what);
+    void schedule_stored(call_key key, call& what, bool is_last, std::uint64_t stored_at);
     void keep_body(call& what, std::shared_ptr<const invocation> body);
     void drop_body(call& what);
     void trim_body(call& what);

@@ -109,7 +109,7 @@ void shard::send(call_key key, std::shared_ptr<const journal::answered> what)
 void shard::callback_again(call_key key, call& what, mono_time due)
 {
     what.state = call_state::callback_delayed;
-    wait_until(key, due, timer_kind::callback_due);
+    wait_until(key, due, timer_kind::attempt_due);
 }
 
 void shard::answer_fetched(call_key key, const boost::system::result<sluice::log_message>& result, instant now)
@@ -154,6 +154,7 @@ void shard::callback_finished(call_key key, const outcome& result, instant now)
     const auto& policy = options_.callback;
     if (what->callback_attempts < policy.attempts_max) {
         const auto wait = backoff(what->callback_attempts, policy.wait_min, policy.wait_max);
+        what->schedule = schedule_state::recording;
         at(key.slot)->record(
             journal::callback_scheduled{what->ref(), what->callback_attempts, now.wall, static_cast<std::uint64_t>(wait.count())});
         return callback_again(key, *what, now.mono + wait);

@@ -78,7 +78,7 @@ void shard::resume_history(call_key key, call& what, const replay::entry& histor
         const auto left = history.recorded_at + static_cast<unix_ms>(history.delay_ms) - now.wall;
         const auto due = now.mono + milliseconds(std::clamp<unix_ms>(left, 0, static_cast<unix_ms>(history.delay_ms)));
         what.state = over ? call_state::callback_delayed : call_state::delayed;
-        return wait_until(key, due, over ? timer_kind::callback_due : timer_kind::call_due);
+        return wait_until(key, due, timer_kind::attempt_due);
     }
     what.state = over ? call_state::callback_queued : call_state::queued;
     if (over)
@@ -256,7 +256,7 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
                      "journal sequence " + std::to_string(with.journal_sequence) + " does not hold the call that was stored there");
     }
     what->state = call_state::delayed;
-    wait_until(key, now.mono + milliseconds(200), timer_kind::call_due);
+    wait_until(key, now.mono + milliseconds(200), timer_kind::attempt_due);
 }
 
 void shard::attempt_finished(call_key key, const outcome& result, instant now)
@@ -278,9 +278,10 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
         ++what->attempts;
         what->state = call_state::delayed;
         trim_body(*what);
+        what->schedule = schedule_state::recording;
         at(key.slot)->record(
             journal::retry_scheduled{what->ref(), what->attempts, now.wall, static_cast<std::uint64_t>(decided.wait.count())});
-        return wait_until(key, now.mono + decided.wait, timer_kind::call_due);
+        return wait_until(key, now.mono + decided.wait, timer_kind::attempt_due);
     case verdict_kind::done:
     case verdict_kind::dead: ++what->attempts; return finish(key, *what, decided, result);
     }

@@ -1,6 +1,8 @@
 // What the store answers to a shard, and what becomes of the records that it has made durable.
 #include "core/shard.hpp"
 
+#include <utility>
+
 namespace sluice::core {
 
 void shard::append_result(std::uint32_t slot, std::uint64_t batch, const boost::system::result<stored_at>& result, instant now)
@@ -69,16 +71,25 @@ void shard::stored_of(std::uint32_t slot, const journal::settled& what, std::uin
 
 void shard::stored_of(std::uint32_t slot, const journal::retry_scheduled& what, std::uint64_t stored_at)
 {
-    std::uint64_t number = 0;
-    if (auto* entry = at(slot)->find(what.call, number))
-        at(slot)->scheduled(*entry, stored_at);
+    call_key key{slot, 0};
+    auto* entry = at(slot)->find(what.call, key.sequence);
+    if (entry)
+        schedule_stored(key, *entry, what.attempts == entry->attempts, stored_at);
 }
 
 void shard::stored_of(std::uint32_t slot, const journal::callback_scheduled& what, std::uint64_t stored_at)
 {
-    std::uint64_t number = 0;
-    if (auto* entry = at(slot)->find(what.call, number))
-        at(slot)->scheduled(*entry, stored_at);
+    call_key key{slot, 0};
+    auto* entry = at(slot)->find(what.call, key.sequence);
+    if (entry)
+        schedule_stored(key, *entry, what.attempts == entry->callback_attempts, stored_at);
+}
+
+void shard::schedule_stored(call_key key, call& what, bool is_last, std::uint64_t stored_at)
+{
+    at(key.slot)->scheduled(what, stored_at);
+    if (is_last && std::exchange(what.schedule, schedule_state::stored) == schedule_state::recording_due)
+        attempt_due(key, what);
 }
 
 void shard::stored_of(std::uint32_t slot, const journal::carried& what, std::uint64_t stored_at)

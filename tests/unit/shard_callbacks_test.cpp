@@ -136,6 +136,21 @@ TEST_F(shard_callbacks_test, a_callback_is_retried_with_backoff_and_the_function
     EXPECT_THAT(owner.warnings[0].message, HasSubstr("callback is given up"));
 }
 
+TEST_F(shard_callbacks_test, the_next_attempt_waits_for_its_record)
+{
+    accept(1);
+    driven_shard owner(store);
+    answer_all(owner);
+    ASSERT_EQ(owner.callbacks.size(), 1u);
+    owner.hold_appends = true;
+    owner.called_back(0, delivered(500));
+    owner.advance(milliseconds(100'000));
+    EXPECT_EQ(owner.callbacks.size(), 1u);
+    owner.release_appends();
+    ASSERT_EQ(owner.callbacks.size(), 2u);
+    EXPECT_EQ(owner.callbacks[1].attempt, 2u);
+}
+
 TEST_F(shard_callbacks_test, answers_beyond_the_budget_are_fetched_again)
 {
     accept(6);

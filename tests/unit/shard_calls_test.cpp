@@ -94,6 +94,26 @@ TEST(shard_calls_test, a_broken_connection_is_retried_with_backoff_and_then_dead
     EXPECT_THAT(owner.warnings[0].message, HasSubstr("call is dead"));
 }
 
+TEST(shard_calls_test, the_next_attempt_waits_for_its_record)
+{
+    stored_partition store;
+    store.accept({});
+    driven_shard owner(store);
+    owner.own();
+    owner.replicas("f.s", {owner.replica()});
+    owner.hold_appends = true;
+    owner.answer(0, failed(outcome_kind::unreachable));
+    owner.advance(milliseconds(100'000));
+    EXPECT_EQ(owner.dispatched.size(), 1u) << "a crash now would not count the first";
+    owner.release_appends();
+    ASSERT_EQ(owner.dispatched.size(), 2u) << "its time has come meanwhile";
+    EXPECT_EQ(owner.dispatched[1].attempt, 2u);
+    owner.answer(1, failed(outcome_kind::unreachable));
+    EXPECT_EQ(owner.dispatched.size(), 2u) << "on record, and not due";
+    owner.advance(milliseconds(100'000));
+    EXPECT_EQ(owner.dispatched.size(), 3u);
+}
+
 TEST(shard_calls_test, a_call_out_of_time_is_dead_with_504)
 {
     stored_partition store;
