@@ -230,7 +230,7 @@ def main(arguments):
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "dev", help="build folder (build/dev)")
     parser.add_argument("--kind", "--folder", action="append", default=[], choices=KINDS, help="only this kind; may be repeated")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="only tests whose name matches or contains it")
-    parser.add_argument("--timeout", type=float, default=300, help="seconds for each executable (300)")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for each executable (900)")
     parser.add_argument("--histories", type=int, metavar="N", help="of the engine's simulated world; SLUICE_SIM_SEEDS wins")
     parser.add_argument("words", nargs="*", metavar="WORD", help="as --only")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT, help=argparse.SUPPRESS)

@@ -15,8 +15,8 @@ boost::system::result<stored_at> store(environment& env, const ledger::ownership
     if (env.is(mutation::ack_without_storing) && env.goes_wrong(50))
         return stored_at{what.expected_last_sequence + 1, false};
     const auto before = journal.last();
-    const auto expected = env.is(mutation::no_fencing) ? std::nullopt : std::optional(what.expected_last_sequence);
-    auto result = journal.append(what.id, {}, what.payload, expected);
+    auto result = env.is(mutation::no_fencing) ? journal.append(what.id, {}, what.payload, {})
+                                               : journal.append(what.id, {}, what.payload, what.expected_last_sequence);
     if (env.is(mutation::no_fencing))
         result = stored_at{what.expected_last_sequence + 1, false};
     if (journal.last() > before)
@@ -30,6 +30,16 @@ boost::system::result<stored_at> store(environment& env, const ledger::ownership
     return result;
 }
 
+// As sent again, behind what is newer.
+void store_anyway(environment& env, const ledger::ownership& by, const journal_writer::append& what)
+{
+    auto& journal = env.partitions[by.partition].journal;
+    const auto before = journal.last();
+    (void)journal.append(what.id + " again", {}, what.payload, {});
+    if (journal.last() > before)
+        env.books.journal_stored(by.partition, journal.last(), what.payload);
+}
+
 // What becomes of an append, in hundred.
 struct append_fates {
     static constexpr unsigned never_arrived = 3, unavailable = 4, ack_lost = 9, ack_late = 12;
@@ -41,6 +51,7 @@ void engine_worker::perform(act::append& what)
 {
     const auto slot = what.slot;
     const auto of = by(slot);
+    what.what.payload = as_written(env_.broken, std::move(what.what.payload));
     if (const auto batch = journal::decode(what.what.payload); batch && env_.is(mutation::callback_before_record))
         for (const auto& next : batch->records)
             if (const auto* answered = std::get_if<journal::answered>(&next); answered && env_.random.below(4) == 0)
@@ -65,6 +76,8 @@ void engine_worker::perform(act::append& what)
             if (fate < append_fates::ack_lost)
                 result = log_errc::unknown;
         }
+        if (env.is(mutation::append_kept_for_later) && !result)
+            env.clock.after(env.random.wait(1'000, 20'000), [&env, of, append] { store_anyway(env, of, append); });
         if (auto self = me.lock())
             deliver(wait, [this, slot, batch = append.batch, result] { engine_.append_result(slot, batch, result, now()); });
     });
@@ -111,15 +124,23 @@ void engine_worker::fetch(std::uint32_t slot, const model_stream& from, std::uin
 void engine_worker::perform(act::fetch_call& what)
 {
     const auto& of = streams(what.call.slot);
+    const auto with_more = [this](boost::system::result<log_message> result) {
+        if (result && env_.is(mutation::body_mixed_up))
+            result->payload += " and more";
+        return result;
+    };
     env_.faults.hit(what.from_journal ? fault::carried_body_fetched : fault::body_fetched_again);
     fetch(what.call.slot, what.from_journal ? of.journal : of.log, what.sequence,
-          [this, call = what.call](const auto& result) { engine_.call_fetched(call, result, now()); });
+          [this, call = what.call, with_more](const auto& result) { engine_.call_fetched(call, with_more(result), now()); });
 }
 
 void engine_worker::perform(act::fetch_straggler& what)
 {
-    fetch(what.slot, streams(what.slot).log, what.sequence,
-          [this, what](const auto& result) { engine_.straggler_fetched(what.slot, what.sequence, result, now()); });
+    fetch(what.slot, streams(what.slot).log, what.sequence, [this, what](boost::system::result<log_message> result) {
+        if (result && env_.is(mutation::straggler_changed))
+            result->payload += " and more";
+        engine_.straggler_fetched(what.slot, what.sequence, result, now());
+    });
 }
 
 void engine_worker::perform(act::fetch_journal& what)
@@ -132,7 +153,11 @@ void engine_worker::perform(act::fetch_answer& what)
 {
     env_.faults.hit(fault::answer_fetched_again);
     fetch(what.call.slot, streams(what.call.slot).journal, what.journal_sequence,
-          [this, call = what.call](const auto& result) { engine_.answer_fetched(call, result, now()); });
+          [this, call = what.call](boost::system::result<log_message> result) {
+              if (result && env_.is(mutation::answer_changed))
+                  result = with_another_answer(*result);
+              engine_.answer_fetched(call, result, now());
+          });
 }
 
 void engine_worker::perform(act::check_log& what)
@@ -148,7 +173,9 @@ void engine_worker::perform(act::check_log& what)
         if (auto self = me.lock())
             deliver(env.random.wait(20, 300), [this, what, result, losses = log.losses()] {
                 checked_losses_[what.slot] = losses;
-                engine_.log_checked(what.slot, what.sequence, result);
+                const auto held = slots_.find(what.slot);
+                const bool blind = env_.is(mutation::log_unchecked) && held != slots_.end();
+                engine_.log_checked(what.slot, what.sequence, blind ? held->second.last_told : result);
             });
     });
 }
@@ -179,7 +206,7 @@ void engine_worker::perform(act::purge_journal& what)
         if (!reached || env.goes_wrong(100, fault::purge_failed))
             return;
         // It may be long in coming, when somebody else reads the journal already.
-        env.clock.after(env.goes_wrong(200, fault::purge_slow) ? env.random.wait(1'000, 300'000) : microseconds(0),
+        env.clock.after(env.goes_wrong(300, fault::purge_slow) ? env.random.wait(1'000, 300'000) : microseconds(0),
                         [&env, below, partition, &journal] {
                             env.books.journal_purged(partition, below, journal.last());
                             env.faults.hit(fault::journal_purged);
@@ -266,15 +293,22 @@ void engine_worker::perform(act::dispatch& what)
 {
     if (draining_)
         env_.books.fail("a call was started after draining began");
-    env_.books.dispatched(by(what.call.slot), what);
     const auto of = by(what.call.slot);
+    if (!may_act(of.partition))
+        return deliver(microseconds(1),
+                       [this, what] { engine_.attempt_finished(what.call, failed_with(outcome_kind::overloaded), now()); });
+    env_.books.dispatched(of, what);
+    if (env_.is(mutation::dispatched_twice) && env_.goes_wrong(100))
+        env_.books.dispatched(of, what);
     env_.clock.after(env_.random.wait(50, 500), [this, me = weak_from_this(), &env = env_, of, what] {
         // The request reaches the replica though its sender may have crashed meanwhile.
         const auto result = execute(env, what, of.partition);
+        const auto wait = env.random.wait(50, env.goes_wrong(50, fault::answer_slow) ? 500'000 : 5'000);
+        env.clock.after(wait, [&env, of, tenant = what.what->tenant] { env.books.left_replica(of, tenant); });
         const auto self = me.lock();
         if (!self || (env.is(mutation::answer_forgotten) && env.goes_wrong(30)))
             return;
-        deliver(env.random.wait(50, env.goes_wrong(50, fault::answer_slow) ? 500'000 : 5'000), [this, of, what, result] {
+        deliver(wait, [this, of, what, result] {
             env_.books.attempt_ended(of, what, result);
             engine_.attempt_finished(what.call, result, now());
         });
@@ -284,6 +318,9 @@ void engine_worker::perform(act::dispatch& what)
 void engine_worker::perform(act::send_callback& what)
 {
     const auto of = by(what.call.slot);
+    if (!may_act(of.partition))
+        return deliver(microseconds(1),
+                       [this, what] { engine_.callback_finished(what.call, failed_with(outcome_kind::overloaded), now()); });
     env_.books.callback_sent(of, *what.what, what.attempt);
     env_.clock.after(env_.random.wait(50, 500), [this, me = weak_from_this(), &env = env_, of, what] {
         const auto result = call_back(env, *what.what, of.partition);
@@ -291,7 +328,8 @@ void engine_worker::perform(act::send_callback& what)
         if (auto self = me.lock())
             deliver(wait, [this, of, what, result] {
                 env_.books.callback_ended(of, *what.what);
-                engine_.callback_finished(what.call, result, now());
+                const bool lie = env_.is(mutation::refused_callback_delivered) && result.kind != outcome_kind::delivered;
+                engine_.callback_finished(what.call, lie ? answered_with(204, "", false) : result, now());
             });
     });
 }

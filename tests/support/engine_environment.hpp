@@ -1,7 +1,9 @@
 #pragma once
+#include "core/lease.hpp"
 #include "core/shard.hpp"
 #include "tests/support/engine_faults.hpp"
 #include "tests/support/engine_ledger.hpp"
+#include "tests/support/engine_mutations.hpp"
 #include "tests/support/engine_stream.hpp"
 #include "tests/support/engine_timeline.hpp"
 
@@ -11,23 +13,6 @@
 
 // What the simulated workers live in: virtual time, chance, the server's streams, functions, and the books that check everything.
 namespace sluice::testing_support {
-
-// Ways in which the world, not the engine, is broken on purpose: the books must notice each.
-enum class mutation {
-    none,
-    callback_before_record, // a callback goes out with the append, not after it
-    no_fencing,             // the journal takes every append, and says that it went where it should
-    ack_without_storing,    // an append is acknowledged and not kept
-    replay_skips,           // a message of the journal is not read at a take-over
-    hash_ignored,           // records settle whatever has their sequence now
-    log_skips,              // a message of the log is never read
-    log_purged_too_far,     // by one
-    journal_purged_too_far, // by one
-    replica_overbooked,     // the engine is told of one slot too many
-    tenant_overbooked,      // and of a higher limit
-    answer_forgotten,       // the end of an attempt is never told
-    log_unchecked,          // the log is purged whatever it holds now
-};
 
 struct function_model {
     bool exists = true;
@@ -41,6 +26,7 @@ struct environment {
     timeline clock;
     dice random;
     core::shard_options options; // of every shard
+    bool leases;                 // say who owns a partition; else the world does, at its whim
     fault_counts faults;
     ledger books;
     struct partition {
@@ -51,6 +37,15 @@ struct environment {
     };
     std::vector<partition> partitions;
     std::map<std::string, function_model> functions;
+    struct lease_key {
+        kv_entry entry;
+        std::uint64_t holder = 0; // the worker; 0: nobody
+    };
+    std::vector<lease_key> lease_keys;
+    mono_time leases_down_until{};
+    std::function<void(std::uint32_t partition)> lease_changed; // in the bucket
+    key_value::result<std::uint64_t> store_lease(std::uint32_t partition, const core::lease::step& what, std::uint64_t worker);
+
     bool calm = false; // nothing goes wrong any more
     std::uint64_t executions = 0;
     std::function<void(const ledger::ownership& which)> new_owner; // a partition was taken over

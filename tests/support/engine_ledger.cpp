@@ -29,8 +29,20 @@ ledger::truth* ledger::find(std::uint32_t partition, const journal::call_ref& ca
 void ledger::accepted(std::uint32_t partition, std::uint64_t sequence, const accepted_call& what)
 {
     note("accepted partition=", partition, " sequence=", sequence, " id=", what.id, " callback=", what.callback);
-    calls_[{partition, sequence, hash_id(what.id)}].what = what;
-    ++unsettled_;
+    // One that was lost and published again may get its old place: it is the same call, and what is on record of it holds.
+    auto& call = calls_[{partition, sequence, hash_id(what.id)}];
+    call.what = what;
+    call.lost = false;
+    ids_.emplace(partition, what.id);
+    if (!call.settled)
+        ++unsettled_;
+}
+
+void ledger::promised(std::uint32_t partition, const std::string& id)
+{
+    note("202 id=", id);
+    if (!ids_.contains({partition, id}))
+        fail("a call was answered 202 that is not stored");
 }
 
 void ledger::tail_lost(std::uint32_t partition, std::uint64_t after)
@@ -58,8 +70,13 @@ void ledger::dispatched(const ownership& by, const act::dispatch& what)
         return fail("a call was dispatched that nobody accepted");
     if (current(by) && (call->on_record || call->settled))
         fail("the owner dispatched a call whose outcome is on record");
+    if (*what.what->payload != call->what.payload || what.what->tenant != call->what.tenant
+        || what.what->callback_url != call->what.callback)
+        fail("what was dispatched is not what was accepted");
     if (current(by) && what.attempt <= call->attempts_on_record)
         fail("an attempt that is on record was forgotten");
+    if (current(by) && what.attempt > call->attempts_on_record + 1)
+        fail("an attempt was made before the one before it was on record");
     auto& mine = call->owners[by.owner];
     if (std::exchange(mine.running, true))
         fail("a call was dispatched twice at once by one owner");
@@ -72,6 +89,12 @@ void ledger::dispatched(const ownership& by, const act::dispatch& what)
     count(busy.calls, limits_.inflight_max, "running calls");
     count(busy.tenants[call->what.tenant], limits_.tenant_concurrency, "running calls of a tenant");
     count(busy.replicas[what.target->replica], limits_.replica_slots, "running calls of a replica");
+    auto& of = journals_[by.partition];
+    const auto reserved = of.reserved.find(call->what.tenant);
+    if (limits_.reserved && current(by) && busy.tenants[call->what.tenant] > (reserved == of.reserved.end() ? 0 : reserved->second.first))
+        fail("a call was started that nothing reserves");
+    if (++of.at_replicas[call->what.tenant] > limits_.tenant_concurrency && exact_ && limits_.reserved)
+        fail("a tenant has more running at the functions than its limit");
 }
 
 void ledger::executed(std::uint32_t partition, const invocation& what, const std::string& answer)
@@ -80,6 +103,8 @@ void ledger::executed(std::uint32_t partition, const invocation& what, const std
     if (auto* call = find(partition, {what.sequence, what.id_hash}))
         call->answers.insert(answer);
 }
+
+void ledger::left_replica(const ownership& by, const std::string& tenant) { --journals_[by.partition].at_replicas[tenant]; }
 
 void ledger::attempt_ended(const ownership& by, const act::dispatch& what, const outcome& result)
 {
@@ -107,6 +132,8 @@ void ledger::callback_sent(const ownership& by, const journal::answered& what, s
         return fail("a callback was sent whose answer is not on record");
     if (current(by) && attempt <= call->callback_attempts_on_record)
         fail("an attempt to deliver a callback that is on record was forgotten");
+    if (current(by) && attempt > call->callback_attempts_on_record + 1)
+        fail("a callback was sent before the attempt before it was on record");
     if (current(by) && call->settled)
         fail("the owner sent a callback of a call that is settled on record");
     if (std::exchange(call->owners[by.owner].callback_running, true))

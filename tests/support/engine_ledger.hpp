@@ -19,6 +19,7 @@ public:
     struct limits {
         std::uint32_t tenant_concurrency = 0, inflight_max = 0, replica_slots = 0, tenant_callbacks = 0, callbacks_max = 0,
                       attempts_max = 0;
+        bool reserved = false; // calls run only where they are reserved on record
     };
     // One ownership of a partition by one incarnation of a worker.
     struct ownership {
@@ -32,15 +33,20 @@ public:
         bool unreadable = false;
     };
 
-    ledger(const timeline& clock, limits allowed, fault_counts& faults, bool trace)
-        : clock_(clock), limits_(allowed), faults_(faults), trace_(trace)
+    // `exact`: one owner at a time acts, so that limits hold across owners.
+    ledger(const timeline& clock, limits allowed, fault_counts& faults, bool exact, bool trace)
+        : clock_(clock), limits_(allowed), faults_(faults), exact_(exact), trace_(trace)
     {}
 
     void accepted(std::uint32_t partition, std::uint64_t sequence, const accepted_call& what);
+    // The call was answered 202.
+    void promised(std::uint32_t partition, const std::string& id);
     void tail_lost(std::uint32_t partition, std::uint64_t after);
 
     void dispatched(const ownership& by, const core::act::dispatch& what);
     void executed(std::uint32_t partition, const core::invocation& what, const std::string& answer);
+    // The replica is done with it, whoever still waits for that.
+    void left_replica(const ownership& by, const std::string& tenant);
     void attempt_ended(const ownership& by, const core::act::dispatch& what, const outcome& result);
     void callback_sent(const ownership& by, const core::journal::answered& what, std::uint32_t attempt);
     void callback_received(std::uint32_t partition, const core::journal::answered& what);
@@ -95,6 +101,7 @@ private:
         std::string owner;
         std::map<std::string, std::pair<std::uint32_t, std::uint64_t>> reserved; // by tenant: slots, and the journal sequence that says so
         std::uint64_t log_first = 1;
+        std::map<std::string, std::uint32_t> at_replicas; // by tenant: calls of all owners
     };
     struct running {
         std::map<std::string, std::uint32_t> tenants, replicas, callbacks;
@@ -121,8 +128,10 @@ private:
     const timeline& clock_;
     limits limits_;
     fault_counts& faults_;
+    bool exact_;
     bool trace_;
     std::map<key, truth> calls_;
+    std::set<std::pair<std::uint32_t, std::string>> ids_; // of the calls that the logs ever had
     std::map<std::uint32_t, journal_truth> journals_;
     std::map<std::uint64_t, running> workers_;
     std::size_t unsettled_ = 0;

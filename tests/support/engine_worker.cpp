@@ -4,10 +4,46 @@ namespace sluice::testing_support {
 
 using namespace core;
 
-engine_worker::engine_worker(environment& in, std::uint64_t number) : env_(in), number_(number), engine_(in.options)
+engine_worker::engine_worker(environment& in, std::uint64_t number, std::string name)
+    : env_(in), number_(number), name_(std::move(name)), engine_(in.options)
 {
     for (const auto& each : env_.partitions)
         connections_.push_back(each.connection);
+}
+
+void engine_worker::start()
+{
+    if (!env_.leases)
+        return;
+    leases_ = std::make_shared<engine_leases>(env_, number_, name_,
+                                              engine_leases::told{[this](std::uint32_t partition) { lease_changed(partition); },
+                                                                  [me = weak_from_this()](const std::function<void()>& what) {
+                                                                      if (auto self = me.lock())
+                                                                          self->receive(what);
+                                                                  }});
+    leases_->start();
+}
+
+void engine_worker::lease_changed(std::uint32_t partition)
+{
+    if (!leases_->mine(partition))
+        close(partition);
+    else if (!has(partition) && !draining())
+        open(partition);
+    turn_soon(microseconds(0));
+}
+
+// Asked before each effect outside. That a worker without a lease says no is what keeps a stale owner from acting.
+bool engine_worker::may_act(std::uint32_t partition) const
+{
+    if (!env_.leases)
+        return true;
+    const bool may = leases_->may_act(partition);
+    if (!may)
+        env_.faults.hit(fault::effect_without_a_lease_held_back);
+    else if (env_.lease_keys[partition].holder != number_)
+        env_.books.fail("an effect of a worker whose lease another one holds");
+    return may;
 }
 
 instant engine_worker::now() const
@@ -25,7 +61,9 @@ void engine_worker::open(std::uint32_t partition)
 {
     const auto owner = "w" + std::to_string(number_) + '.' + std::to_string(by_slot_.size());
     const auto slot = engine_.open(partition, owner);
-    slots_[slot] = {partition, owner, 0, 0, 0, 0, 0, false, false};
+    auto& held = slots_[slot];
+    held.partition = partition;
+    held.owner = owner;
     by_slot_[slot] = {number_, partition, owner, env_.partitions[partition].log.losses()};
     env_.books.note("open partition=", partition, " owner=", owner);
     turn_soon(microseconds(0));
@@ -49,14 +87,37 @@ void engine_worker::drain()
 
 void engine_worker::receive(const std::function<void()>& what)
 {
-    if (paused()) {
-        env_.clock.at(paused_until_, [me = weak_from_this(), what] {
-            if (auto self = me.lock())
-                self->receive(what);
-        });
-        return;
+    if (paused() || !decided_.empty() || !arrived_.empty()) {
+        arrived_.push_back(what);
+        return wake_up_later();
     }
     what();
+    turn_soon(env_.random.wait(0, 30));
+}
+
+void engine_worker::wake_up_later()
+{
+    if (std::exchange(wake_up_posted_, true))
+        return;
+    env_.clock.at(paused_until_, [me = weak_from_this()] {
+        if (auto self = me.lock())
+            self->wake_up();
+    });
+}
+
+// It goes on where it was stopped; then comes what arrived meanwhile.
+void engine_worker::wake_up()
+{
+    wake_up_posted_ = false;
+    if (paused())
+        return wake_up_later();
+    const auto alive = shared_from_this();
+    carry_out();
+    while (decided_.empty() && !arrived_.empty()) {
+        const auto what = std::move(arrived_.front());
+        arrived_.pop_front();
+        what();
+    }
     turn_soon(env_.random.wait(0, 30));
 }
 
@@ -115,18 +176,36 @@ void engine_worker::turn_soon(microseconds wait)
 void engine_worker::turn()
 {
     turn_posted_ = false;
-    if (paused())
-        return turn_soon(std::chrono::duration_cast<microseconds>(paused_until_ - env_.clock.now()));
+    if (paused() || !decided_.empty())
+        return wake_up_later();
     if (env_.clock.now() >= wake_at_)
         wake_at_ = mono_time::max();
-    for (auto& next : engine_.take_actions(now())) {
+    if (env_.leases)
+        for (const auto& [slot, held] : slots_)
+            engine_.suspend(slot, !leases_->may_act(held.partition));
+    for (auto& next : engine_.take_actions(now()))
+        decided_.push_back(std::move(next));
+    carry_out();
+}
+
+// What was decided is done, unless the process dies or is stopped between two steps of it.
+void engine_worker::carry_out()
+{
+    while (!decided_.empty()) {
         if (env_.goes_wrong(1, fault::crash_between_actions))
             return crash();
+        if (env_.goes_wrong(1, fault::stopped_between_actions)) {
+            pause(env_.random.wait(1'000, 600'000));
+            return wake_up_later();
+        }
+        auto next = std::move(decided_.front());
+        decided_.pop_front();
         std::visit([this](auto& what) { perform(what); }, next);
     }
     if (std::exchange(drain_asked_, false)) {
         draining_ = true;
-        engine_.drain();
+        if (!env_.is(mutation::drain_not_heard))
+            engine_.drain();
     }
     if (const auto due = engine_.next_due(); due && *due < wake_at_) {
         wake_at_ = std::max(*due, env_.clock.now());
@@ -168,7 +247,7 @@ void engine_worker::perform(act::read_journal& what)
     read_journal_on(what.slot);
 }
 
-std::string engine_worker::as_replayed(std::uint32_t slot, std::string payload)
+std::string engine_worker::with_hashes_of_today(std::uint32_t slot, std::string payload)
 {
     auto batch = journal::decode(payload);
     if (!env_.is(mutation::hash_ignored) || !batch)
@@ -185,7 +264,7 @@ std::string engine_worker::as_replayed(std::uint32_t slot, std::string payload)
 
 void engine_worker::read_journal_on(std::uint32_t slot)
 {
-    deliver(env_.random.wait(20, env_.goes_wrong(200, fault::replay_slow) ? 20'000 : 200), [this, slot] {
+    deliver(env_.random.wait(20, env_.goes_wrong(200, fault::replay_slow) ? 50'000 : 200), [this, slot] {
         auto held = slots_.find(slot);
         if (held == slots_.end() || held->second.journal_next == 0)
             return;
@@ -201,7 +280,7 @@ void engine_worker::read_journal_on(std::uint32_t slot)
             ++next;
             if (next <= journal.last() && env_.is(mutation::replay_skips) && env_.random.below(10) == 0)
                 continue;
-            engine_.journal_message(slot, {message->sequence, {}, as_replayed(slot, message->payload)});
+            engine_.journal_message(slot, {message->sequence, {}, as_replayed(env_.broken, with_hashes_of_today(slot, message->payload))});
         }
         if (next <= journal.last())
             read_journal_on(slot);
@@ -276,6 +355,8 @@ void engine_worker::log_arrived(std::uint32_t slot, const std::vector<read_messa
     for (const auto& [message, stamp] : some) {
         at->second.log_told = message.sequence + 1;
         at->second.log_stamp = stamp;
+        if (env_.is(mutation::log_unchecked))
+            at->second.last_told = message;
         engine_.log_message(slot, message, now());
     }
     read_log_on(slot);

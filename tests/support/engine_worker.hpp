@@ -1,6 +1,8 @@
 #pragma once
 #include "tests/support/engine_environment.hpp"
+#include "tests/support/engine_leases.hpp"
 
+#include <deque>
 #include <memory>
 
 namespace sluice::testing_support {
@@ -10,7 +12,10 @@ namespace sluice::testing_support {
 // between any two steps: then it is destroyed, and what it sent still arrives.
 class engine_worker : public std::enable_shared_from_this<engine_worker> {
 public:
-    engine_worker(environment& in, std::uint64_t number);
+    // A worker keeps its name through restarts; its number is this incarnation's alone.
+    engine_worker(environment& in, std::uint64_t number, std::string name);
+    // Once it is what its callbacks below say.
+    void start();
 
     std::uint64_t number() const { return number_; }
     const core::shard& engine() const { return engine_; }
@@ -23,6 +28,10 @@ public:
     void close(std::uint32_t partition);
     void pause(microseconds how_long) { paused_until_ = env_.clock.now() + how_long; }
     void drain();
+    void give_leases_back() { leases_->give_back(); }
+    void lease_entry_changed(std::uint32_t partition) { leases_->entry_changed(partition); }
+    // It is the one that should own the partition, as far as it knows; and it may act on it now.
+    bool holds(std::uint32_t partition) const { return !env_.leases || leases_->mine(partition); }
     void set_clock(unix_ms wall_offset) { wall_offset_ = wall_offset; }
 
     // The world tells.
@@ -42,6 +51,7 @@ private:
         std::uint64_t log_next = 0;     // to be asked for
         std::uint64_t log_told = 0;     // next to be told; what is between is under way
         std::uint64_t log_stamp = 0;    // of the message before that; 0: none was read
+        log_message last_told;          // of the log
         std::uint64_t reader = 0;       // how often it was made again
         bool log_paused = false, log_busy = false;
     };
@@ -51,6 +61,8 @@ private:
     };
 
     instant now() const;
+    void lease_changed(std::uint32_t partition);
+    bool may_act(std::uint32_t partition) const;
     ledger::ownership by(std::uint32_t slot) const { return by_slot_.at(slot); }
     environment::partition& streams(std::uint32_t slot) { return env_.partitions[by_slot_.at(slot).partition]; }
     void receive(const std::function<void()>& what);
@@ -62,6 +74,9 @@ private:
                std::function<void(const boost::system::result<log_message>&)> done);
     void turn_soon(microseconds wait);
     void turn();
+    void carry_out();
+    void wake_up_later();
+    void wake_up();
 
     void perform(core::act::ask_extents& what);
     void perform(core::act::read_journal& what);
@@ -89,11 +104,16 @@ private:
     void read_log_on(std::uint32_t slot);
     void log_arrived(std::uint32_t slot, const std::vector<read_message>& some, std::uint64_t reader);
     void make_reader_again(std::uint32_t slot, held_slot& held);
-    std::string as_replayed(std::uint32_t slot, std::string payload);
+    // As one takes them that knows a call by its sequence alone.
+    std::string with_hashes_of_today(std::uint32_t slot, std::string payload);
 
     environment& env_;
     std::uint64_t number_;
+    std::string name_;
+    std::shared_ptr<engine_leases> leases_; // none where the world says who owns
     core::shard engine_;
+    std::deque<core::action> decided_;          // and not done yet: it was stopped in between
+    std::deque<std::function<void()>> arrived_; // meanwhile
     std::map<std::uint32_t, held_slot> slots_;
     std::map<std::uint32_t, ledger::ownership> by_slot_;    // the closed ones too
     std::map<std::uint32_t, std::uint64_t> checked_losses_; // by slot: of the log, when it was last checked
@@ -102,7 +122,7 @@ private:
     mono_time wire_free_{};
     mono_time wake_at_ = mono_time::max();
     unix_ms wall_offset_ = 0;
-    bool turn_posted_ = false, draining_ = false, drain_asked_ = false;
+    bool turn_posted_ = false, wake_up_posted_ = false, draining_ = false, drain_asked_ = false;
 };
 
 }

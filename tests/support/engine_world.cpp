@@ -1,7 +1,5 @@
 #include "tests/support/engine_world.hpp"
 
-#include "core/layout.hpp"
-
 namespace sluice::testing_support {
 
 using namespace core;
@@ -10,6 +8,7 @@ namespace {
 
 constexpr std::uint32_t partitions = 2;
 constexpr microseconds bad_times{2'000'000};
+constexpr milliseconds call_takes_at_most{700};
 constexpr std::int64_t calls_max = 40;
 constexpr microseconds rest_within{600'000'000};
 constexpr std::uint64_t events_max = 60'000;
@@ -20,11 +19,11 @@ shard_options random_options(dice& random)
     shard_options made;
     made.tenant_concurrency = 3;
     made.inflight_max = 6;
-    made.retry = {4, milliseconds(20), milliseconds(100)};
+    made.retry = {random.below(2) ? 2u : 4u, milliseconds(20), milliseconds(100)};
     made.missing_function_grace = milliseconds(300);
     made.callbacks_max = 4;
     made.tenant_callbacks = 2;
-    made.callback = {4, milliseconds(20), milliseconds(100)};
+    made.callback = {random.below(2) ? 2u : 4u, milliseconds(20), milliseconds(100)};
     const std::array<std::uint64_t, 3> budgets{0, 400, 1'000'000};
     made.body_bytes_budget = budgets[random.below(3)];
     made.answer_bytes_budget = budgets[random.below(3)];
@@ -40,14 +39,19 @@ shard_options random_options(dice& random)
                        random.below(4) ? 100'000u : 200u,
                        4,
                        500,
-                       {made.tenant_concurrency, milliseconds(700), milliseconds(200)}};
+                       {made.tenant_concurrency, random.below(3) ? call_takes_at_most : milliseconds(0), milliseconds(200)}};
     return made;
 }
 
 ledger::limits limits_of(const shard_options& with)
 {
-    return {with.tenant_concurrency, with.inflight_max,  environment::replica_slots,
-            with.tenant_callbacks,   with.callbacks_max, with.retry.attempts_max};
+    return {with.tenant_concurrency,
+            with.inflight_max,
+            environment::replica_slots,
+            with.tenant_callbacks,
+            with.callbacks_max,
+            with.retry.attempts_max,
+            with.partitions.reserve.call_timeout.count() > 0};
 }
 
 }
@@ -56,17 +60,32 @@ environment::environment(std::uint64_t seed, mutation how, bool trace)
     : broken(how),
       random(seed),
       options(random_options(random)),
-      books(clock, limits_of(options), faults, trace),
-      partitions(testing_support::partitions)
+      leases(random.below(2) == 0),
+      books(clock, limits_of(options), faults, leases, trace),
+      partitions(testing_support::partitions),
+      lease_keys(testing_support::partitions)
 {
     options.tenant_concurrency += is(mutation::tenant_overbooked) ? 1 : 0;
+    options.inflight_max += is(mutation::workers_calls_overbooked) ? 1 : 0;
+    options.callbacks_max += is(mutation::callbacks_overbooked) ? 1 : 0;
+    options.tenant_callbacks += is(mutation::tenant_callbacks_overbooked) ? 1 : 0;
+    options.retry.attempts_max += is(mutation::one_attempt_more) ? 1 : 0;
+    if (auto& counted = options.partitions.reserve.call_timeout; is(mutation::former_calls_not_counted))
+        counted = std::min(counted, milliseconds(1));
 }
 
-engine_world::engine_world(std::uint64_t seed, mutation how, bool trace) : env_(seed, how, trace)
+engine_world::engine_world(std::uint64_t seed, mutation how, bool trace)
+    : env_(seed, how, trace),
+      gateway_(env_, [this](std::uint32_t partition) { each_worker([partition](engine_worker& each) { each.log_grew(partition); }); })
 {
     env_.new_owner = [this](const ledger::ownership& which) { new_owner(which); };
-    for (const auto& name : functions)
+    env_.lease_changed = [this](std::uint32_t partition) {
+        each_worker([partition](engine_worker& each) { each.lease_entry_changed(partition); });
+    };
+    for (const auto& name : functions) {
+        gateway_.tell_of(name);
         change_function(name);
+    }
     for (std::uint32_t p = 0; p < partitions; ++p)
         preferred_.push_back(env_.random.below(2));
     for (std::size_t where = 0; where < places_.size(); ++where)
@@ -103,11 +122,12 @@ std::optional<std::string> engine_world::run()
 void engine_world::start(std::size_t where)
 {
     auto& here = places_[where];
-    here.worker = std::make_shared<engine_worker>(env_, ++incarnations_);
+    here.worker = std::make_shared<engine_worker>(env_, ++incarnations_, "worker-" + std::to_string(where));
     here.worker->set_clock(static_cast<unix_ms>(env_.random.below(20'000)) - 10'000);
     here.worker->crash = [this, where] { crash(where); };
     here.worker->closed = [this, where](std::uint32_t partition) { reopen(where, partition); };
-    for (std::uint32_t p = 0; p < partitions; ++p)
+    here.worker->start();
+    for (std::uint32_t p = 0; p < partitions && !env_.leases; ++p)
         if (preferred_[p] == where)
             here.worker->open(p);
 }
@@ -133,9 +153,14 @@ void engine_world::reopen(std::size_t where, std::uint32_t partition)
     const auto number = places_[where].worker->number();
     env_.clock.after(env_.random.wait(10'000, 100'000), [this, where, partition, number] {
         const auto& worker = places_[where].worker;
-        if (worker && worker->number() == number && preferred_[partition] == where && !worker->has(partition) && !worker->draining())
+        if (worker && worker->number() == number && should_own(where, partition) && !worker->has(partition) && !worker->draining())
             worker->open(partition);
     });
+}
+
+bool engine_world::should_own(std::size_t where, std::uint32_t partition) const
+{
+    return env_.leases ? places_[where].worker->holds(partition) : preferred_[partition] == where;
 }
 
 void engine_world::move(std::uint32_t partition, bool tell_the_old_one)
@@ -167,44 +192,26 @@ void engine_world::hand_over(std::size_t where)
     env_.books.note("drain worker=", leaving->number());
     env_.faults.hit(fault::drain);
     leaving->drain();
-    env_.clock.after(env_.random.wait(100'000, 700'000), [this, where, number = leaving->number()] {
-        if (const auto& worker = places_[where].worker; worker && worker->number() == number)
-            crash(where);
-    });
+    const auto later = [this, where, number = leaving->number()](microseconds wait, const auto& what) {
+        env_.clock.after(wait, [this, where, number, what] {
+            if (const auto& worker = places_[where].worker; worker && worker->number() == number)
+                what(*worker);
+        });
+    };
+    const auto done = env_.random.wait(100'000, 700'000);
+    if (env_.leases)
+        later(done, [](engine_worker& worker) { worker.give_leases_back(); });
+    later(done + env_.random.wait(1'000, 50'000), [this, where](engine_worker&) { crash(where); });
 }
 
 // ---- what comes in, and what goes wrong
 
 void engine_world::accept_calls()
 {
-    if (calls_ == calls_max || env_.calm)
+    if (gateway_.calls() == calls_max || env_.calm)
         return;
-    accept();
+    gateway_.accept();
     env_.clock.after(env_.random.wait(0, 2 * bad_times.count() / calls_max), [this] { accept_calls(); });
-}
-
-void engine_world::accept()
-{
-    const auto number = ++calls_;
-    ledger::accepted_call call{"id-" + std::to_string(number), "tenant-" + std::to_string(env_.random.below(4)), "", "",
-                               env_.random.below(20) == 0};
-    const auto partition = partition_of(call.tenant, partitions);
-    if (!env_.up(partition))
-        return; // answered 503
-    headers fields{{"Nats-Msg-Id", call.id}};
-    if (!call.unreadable)
-        fields.push_back({"Sluice-Call", "1 " + call.tenant + ' ' + functions[env_.random.below(functions.size())] + " 1790000000000"});
-    if (!call.unreadable && env_.random.below(3) != 0) {
-        call.callback = "http://receiver/" + call.id;
-        fields.push_back({"Sluice-Callback", call.callback});
-    }
-    auto& log = env_.partitions[partition].log;
-    call.payload = "POST / HTTP/1.1\r\nX-Call-Id: " + call.id + "\r\n\r\n" + std::string(env_.random.below(150), 'b');
-    log.append(call.id, fields, call.payload, {});
-    env_.books.accepted(partition, log.last(), call);
-    for (const auto& each : places_)
-        if (each.worker)
-            each.worker->log_grew(partition);
 }
 
 void engine_world::misfortunes()
@@ -224,18 +231,19 @@ void engine_world::misfortune()
     const auto where = random.below(places_.size());
     const auto partition = static_cast<std::uint32_t>(random.below(partitions));
     const auto& worker = places_[where].worker;
-    switch (random.below(12)) {
+    switch (random.below(13)) {
     case 0:
     case 1: return crash(where);
     case 2: // paused, and meanwhile followed
         pause(where);
-        return move(partition, false);
-    case 3: return move(partition, false);
-    case 4: return move(partition, true);
-    case 5:
-        if (env_.partitions[partition].journal.forget_ids())
-            env_.faults.hit(fault::ids_forgotten);
+        return env_.leases ? void() : move(partition, false);
+    case 3:
+    case 4:
+        if (!env_.leases)
+            return move(partition, random.below(2) == 0);
+        env_.leases_down_until = env_.clock.now() + random.wait(1'000, 500'000);
         return;
+    case 5: return forget_ids(env_.partitions[partition]);
     case 6: return change_leader(partition, true);
     case 7: return change_leader(partition, false);
     case 8:
@@ -246,7 +254,22 @@ void engine_world::misfortune()
         env_.faults.hit(fault::wall_clock_set);
         return worker->set_clock(static_cast<unix_ms>(random.below(2'000'000)) - 1'000'000);
     case 11: return hand_over(where);
+    case 12: return gateway_.crash();
     }
+}
+
+void engine_world::forget_ids(environment::partition& of)
+{
+    const bool some_of_journal = of.journal.forget_ids(), some_of_log = of.log.forget_ids();
+    if (some_of_journal || some_of_log)
+        env_.faults.hit(fault::ids_forgotten);
+}
+
+void engine_world::each_worker(const std::function<void(engine_worker&)>& what)
+{
+    for (const auto& each : places_)
+        if (each.worker)
+            what(*each.worker);
 }
 
 void engine_world::pause(std::size_t where)
@@ -279,9 +302,7 @@ void engine_world::lead_again(std::uint32_t partition)
 {
     if (!env_.up(partition))
         return; // gone again
-    for (const auto& each : places_)
-        if (each.worker)
-            each.worker->connect_again(partition);
+    each_worker([partition](engine_worker& each) { each.connect_again(partition); });
 }
 
 void engine_world::change_function(const std::string& name)
@@ -299,9 +320,7 @@ void engine_world::change_function(const std::string& name)
             env_.faults.hit(fault::replica_not_ready);
         function.replicas.push_back({"r" + std::to_string(++replicas_), "127.0.0.1", 1, environment::replica_slots, "", ready});
     }
-    for (const auto& each : places_)
-        if (each.worker)
-            each.worker->tell(name);
+    each_worker([&name](engine_worker& each) { each.tell(name); });
 }
 
 // ---- rest
@@ -310,6 +329,7 @@ void engine_world::calm_down()
 {
     env_.calm = true;
     env_.books.note("calm");
+    env_.leases_down_until = env_.clock.now();
     bad_events_ = env_.clock.events();
     for (std::uint32_t p = 0; p < partitions; ++p) {
         env_.partitions[p].down_until = env_.clock.now();
@@ -326,7 +346,7 @@ void engine_world::calm_down()
             continue;
         }
         worker->pause(microseconds(0));
-        for (std::uint32_t p = 0; p < partitions; ++p)
+        for (std::uint32_t p = 0; p < partitions && !env_.leases; ++p)
             if (preferred_[p] != where)
                 worker->close(p);
             else if (!worker->has(p))
