@@ -41,35 +41,39 @@ struct directory::state {
                          + wrong.field + ' ' + wrong.message + "; what was read before stays");
     }
 
-    // A function's spec or endpoints changed: `slot` picks which.
+    // A function's spec or endpoints changed: `slot` picks which. Who listens also hears of what can no longer be told, and of its end.
     template <class Value, class Decode>
     void take(bucket& from, const kv_entry& entry, Decode decode, std::optional<Value> known::*slot,
               std::vector<std::function<void(const function_name&)>>& listeners)
     {
         const auto name = function_of_key(entry.key);
-        if (!name && !entry.erased)
-            return bad(from, entry, {"key", "is no NAMESPACE.NAME"});
+        const auto at = name ? functions.find(*name) : functions.end();
+        const bool was_known = at != functions.end() && at->second.*slot;
+        const bool was_unread = from.unread.contains(entry.key);
         if (entry.erased) {
             from.unread.erase(entry.key);
-            if (!name)
+            if (!was_known && !was_unread)
                 return;
-            const auto at = functions.find(*name);
-            if (at == functions.end() || !(at->second.*slot))
-                return;
-            (at->second.*slot).reset();
-            if (at->second.nothing())
+            if (was_known)
+                (at->second.*slot).reset();
+            if (was_known && at->second.nothing())
                 functions.erase(at);
         } else {
-            auto value = decode(entry.value);
-            if (!value)
-                return bad(from, entry, value.error());
-            if (value->name != *name)
-                return bad(from, entry, {"name", "is not the key's"});
-            from.unread.erase(entry.key);
-            functions[*name].*slot = std::move(*value);
+            auto value = name ? decode(entry.value) : field_error{"key", "is no NAMESPACE.NAME"};
+            if (value && value->name != *name)
+                value = field_error{"name", "is not the key's"};
+            if (value) {
+                from.unread.erase(entry.key);
+                functions[*name].*slot = std::move(*value);
+            } else {
+                bad(from, entry, value.error());
+                if (was_known || was_unread)
+                    return;
+            }
         }
-        for (const auto& listener : listeners)
-            listener(*name);
+        if (name)
+            for (const auto& listener : listeners)
+                listener(*name);
     }
 
     // A namespace that changes may move its functions to another tenant: their listeners hear of it.

@@ -35,7 +35,7 @@ public:
     std::vector<const function_spec*> functions_in(const std::string& space) const; // by name
     std::vector<std::string> spaces() const;                                        // by name, the default one included
 
-    // Called after the mirror changed; several listeners, each for the directory's life.
+    // Called after the mirror, or what unknown() says of the name, changed; several listeners, each for the directory's life.
     void on_function(std::function<void(const function_name&)> changed);
     void on_endpoints(std::function<void(const function_name&)> changed);
     void on_space(std::function<void(const std::string& name)> changed);

@@ -52,8 +52,8 @@ shard_runner::shard_runner(loop& on, core::shard_options with, milliseconds left
         tell_about(name);
     });
     functions_.on_endpoints([this](const function_name& name) { tell_about(name); });
-    functions_.on_current(
-        [this] { shard_.each_function([this](const function_name& name, std::size_t, std::size_t) { tell_about(name); }); });
+    functions_.on_current([this] { tell_about_all(); });
+    functions_.on_space([this](const std::string&) { tell_about_all(); }); // one that could not be read may have stood in the way
 }
 
 void shard_runner::start(std::function<void()> settled)
@@ -180,6 +180,11 @@ void shard_runner::tell_about(const function_name& function)
     const auto* running = functions_.endpoints(function);
     shard_.set_replicas(function, running ? running->replicas : std::vector<endpoint>{});
     turn_soon();
+}
+
+void shard_runner::tell_about_all()
+{
+    shard_.each_function([this](const function_name& name, std::size_t, std::size_t) { tell_about(name); });
 }
 
 // ---- taking over and reading

@@ -100,6 +100,7 @@ private:
     void ask_extents_again(std::uint32_t slot);
     partition_ports& ports_of(std::uint32_t slot) { return ports_[slots_.at(slot).partition]; }
     void tell_about(const function_name& function);
+    void tell_about_all();
 
     loop& loop_;
     core::shard shard_;

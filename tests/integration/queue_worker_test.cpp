@@ -214,9 +214,13 @@ TEST_F(queue_worker_test, a_call_of_a_function_whose_stored_value_cannot_be_read
     options_.shard.missing_function_grace = 1ms;
     put(*functions_, name_.key(), "{\"version\":99}");
     put(*endpoints_, name_.key(), core::encode(function_endpoints{name_, 1, {}}));
+    const function_name damaged{"damaged", name_.space};
+    put(*functions_, damaged.key(), "damage");
     start_worker();
     ASSERT_TRUE(until([&] { return worker_->owned() == options_.partitions && worker_->illness().empty(); }));
     accept("waits", "x", true);
+    name_.name = "damaged";
+    accept("waits for its end", "x", true);
     name_.name = "nobody";
     accept("absent", "x", true);
     name_.name = "echo";
@@ -225,6 +229,24 @@ TEST_F(queue_worker_test, a_call_of_a_function_whose_stored_value_cannot_be_read
     deploy();
     ASSERT_TRUE(until([&] { return receiver_.calls.size() == 2; }));
     EXPECT_EQ(*find(receiver_.calls[1].fields, "X-Function-Status"), "200");
+    ASSERT_TRUE(test::wait_for<key_value::result<void>>(loop_, [&](auto done) { functions_->erase(damaged.key(), done); }));
+    ASSERT_TRUE(until([&] { return receiver_.calls.size() == 3; })) << "it is known to be absent now";
+    EXPECT_EQ(*find(receiver_.calls[2].fields, "X-Call-Id"), "waits for its end");
+}
+
+TEST_F(queue_worker_test, a_call_that_waited_for_an_unreadable_namespace_ends_with_it)
+{
+    options_.shard.missing_function_grace = 1ms;
+    std::unique_ptr<key_value> spaces;
+    open(wire::namespaces_bucket, spaces);
+    put(*spaces, "shop", "damage");
+    start_worker();
+    ASSERT_TRUE(until([&] { return worker_->owned() == options_.partitions && worker_->illness().empty(); }));
+    name_ = {"nobody", "shop"};
+    accept("waits", "x", true);
+    ASSERT_TRUE(until([&] { return worker_->live() == 1; }));
+    ASSERT_TRUE(test::wait_for<key_value::result<void>>(loop_, [&](auto done) { spaces->erase("shop", done); }));
+    EXPECT_TRUE(until([&] { return receiver_.calls.size() == 1; }));
 }
 
 TEST_F(bad_partition_test, one_with_a_journal_message_of_nobody_is_taken_over)

@@ -94,7 +94,7 @@ TEST_F(directory_test, a_bad_value_is_reported_and_the_last_good_one_stays)
     EXPECT_EQ(known->find({"a", "shop"})->image, "good");
     ASSERT_EQ(reports.size(), 6u);
     EXPECT_THAT(reports[0], testing::AllOf(HasSubstr("shop.a"), HasSubstr("revision 2"), HasSubstr("version"), HasSubstr("newer")));
-    EXPECT_THAT(changed, ElementsAre("function a.shop"));
+    EXPECT_THAT(changed, ElementsAre("function a.shop", "endpoints a.shop")) << "where nothing was known before";
 }
 
 TEST_F(directory_test, what_cannot_be_read_is_unknown_and_not_absent)
@@ -121,6 +121,20 @@ TEST_F(directory_test, what_cannot_be_read_is_unknown_and_not_absent)
     EXPECT_EQ(known->unknown(function_name{"gone", "shop"}), std::nullopt);
     spaces.feed_erased("closed");
     EXPECT_EQ(known->unknown(std::string("closed")), std::nullopt);
+}
+
+TEST_F(directory_test, who_listens_hears_of_what_cannot_be_read_where_nothing_was_known_and_of_its_end)
+{
+    functions.feed("shop.a", "damage");
+    EXPECT_THAT(changed, ElementsAre("function a.shop"));
+    functions.feed("shop.a", "other damage");
+    EXPECT_THAT(changed, ElementsAre("function a.shop")) << "as unknown as before";
+    functions.feed_erased("shop.a");
+    EXPECT_THAT(changed, ElementsAre("function a.shop", "function a.shop")) << "from now on it is known to be absent";
+    functions.feed_erased("shop.a");
+    functions.feed("no name", "damage");
+    functions.feed_erased("no name");
+    EXPECT_EQ(changed.size(), 2u);
 }
 
 TEST_F(directory_test, the_default_namespace_always_exists)
