@@ -78,7 +78,9 @@ public:
 
     void kill()
     {
-        if (process_.pid > 0)
+        if (watch_exit_)
+            watch_exit_->signal_group(SIGKILL);
+        else if (started())
             process::signal_group(process_, SIGKILL);
     }
 
@@ -87,6 +89,8 @@ public:
         kill();
         owner_.pids_.erase(process_.pid);
     }
+
+    bool started() const { return process_.pid > 0; }
 
 private:
     void time_out()
@@ -215,9 +219,10 @@ void classic_executor::start(call_id id, const http::exchange_ptr& call, std::fu
     } catch (const std::system_error& error) {
         forked->abandon(); // if it was started, and could not be watched
         const auto text = std::string(error.what()) + '\n';
-        // Nothing was executed. After a shortage of ours the call goes back to the queue; a command that does not exist is the answer.
-        return done(is_shortage(error.code().value()) ? own_answer(429, "sluice-watchdog", text)
-                                                      : http_response{500, {{"Content-Type", "text/plain; charset=utf-8"}}, text});
+        if (!is_shortage(error.code().value())) // a command that does not exist: that is the answer
+            return done({500, {{"Content-Type", "text/plain; charset=utf-8"}}, text});
+        // A shortage of ours. Where nothing was executed the call goes back to the queue, else this was an attempt.
+        return done(own_answer(forked->started() ? 500 : 429, "sluice-watchdog", text));
     }
     calls_.emplace(id, std::move(forked));
 }

@@ -221,7 +221,7 @@ void http_executor::probe(std::function<void(unsigned status)> done)
 void http_executor::ended(process::exit_status status)
 {
     runs_ = false;
-    process::signal_group(process_, SIGKILL); // what it left behind
+    watch_exit_->signal_group(SIGKILL); // what it left behind
     end_timer_.cancel();
     watch_probe_.reset();
     probe_timer_.cancel();
@@ -251,8 +251,8 @@ void http_executor::stop(std::function<void()> stopped)
         return loop_.post(std::move(stopped));
     }
     stopped_ = std::move(stopped);
-    process::signal_group(process_, SIGTERM);
-    end_timer_.after(settings_.end_deadline, [this] { process::signal_group(process_, SIGKILL); });
+    watch_exit_->signal_group(SIGTERM);
+    end_timer_.after(settings_.end_deadline, [this] { watch_exit_->signal_group(SIGKILL); });
 }
 
 }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <sys/syscall.h>
@@ -69,7 +70,10 @@ owned_fd open_pidfd(const identity& process)
     if (!opened && errno != ESRCH && errno != EINVAL) // EINVAL: no longer the leader of a thread group
         throw std::system_error(errno, std::system_category(), "pidfd_open of process " + std::to_string(process.pid));
     // Looked up after opening: from here on the descriptor cannot come to mean another process.
+    errno = 0;
     const auto seen = opened ? look_up(process.pid) : std::nullopt;
+    if (opened && !seen && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) // not seen is not gone
+        throw std::system_error(errno, std::system_category(), "look at process " + std::to_string(process.pid));
     return seen && seen->start_ticks == process.start_ticks ? std::move(opened) : owned_fd();
 }
 
@@ -91,21 +95,25 @@ bool signal(const identity& process, int number)
     return ::syscall(SYS_pidfd_send_signal, target.number(), number, nullptr, 0) == 0;
 }
 
+bool signal_group_of(const owned_fd& pidfd, int pid, int number)
+{
+    const auto send = [&](int what, unsigned flags) { return ::syscall(SYS_pidfd_send_signal, pidfd.number(), what, nullptr, flags) == 0; };
+    const int group = ::getpgid(pid);
+    if (!send(0, 0)) // reaped: what the pid means now is not known
+        return false;
+    // Started in its parent's group, it has none of its own; that one may be ours.
+    if (group != pid) {
+        pollfd ended{pidfd.number(), POLLIN, 0};
+        return ::poll(&ended, 1, 0) == 0 && send(number, 0);
+    }
+    constexpr unsigned to_process_group = 4; // PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
+    return send(number, to_process_group) || (errno == EINVAL && ::kill(-pid, number) == 0);
+}
+
 bool signal_group(const identity& process, int number)
 {
     const auto target = open_pidfd(process);
-    if (!target)
-        return false;
-    // Started in its parent's group, it has none of its own; that one may be ours.
-    const auto seen = look_up(process.pid);
-    if (!seen || seen->start_ticks != process.start_ticks)
-        return false;
-    if (seen->group != process.pid)
-        return signal(process, number);
-    constexpr unsigned to_process_group = 4; // PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
-    if (::syscall(SYS_pidfd_send_signal, target.number(), number, nullptr, to_process_group) == 0)
-        return true;
-    return errno == EINVAL && ::kill(-process.pid, number) == 0;
+    return target && signal_group_of(target, process.pid, number);
 }
 
 }

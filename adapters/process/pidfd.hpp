@@ -19,5 +19,7 @@ std::optional<kernel_view> look_up(int pid);
 // Nothing when the process is gone, or another one has its pid; a zombie still has its own. Throws std::system_error when out of
 // descriptors.
 owned_fd open_pidfd(const identity& process);
+// signal_group() for a pidfd that is open already; needs no further descriptor.
+bool signal_group_of(const owned_fd& pidfd, int pid, int number);
 
 }

@@ -60,13 +60,16 @@ public:
     watch(loop& on, identity process, std::function<void(exit_status)> on_exit);
     ~watch();
 
+    // As the function below, and needs no descriptor of its own: what is watched can be ended when none is left.
+    bool signal_group(int number);
+
 private:
     struct state;
     std::shared_ptr<state> state_;
 };
 
 // Sends the signal to exactly this process (pidfd), or to its whole process group if it leads one. False when it is gone; a leader
-// that has ended and is not reaped yet still stands for its group.
+// that has ended and is not reaped yet still stands for its group. Throws std::system_error when out of descriptors.
 bool signal(const identity& process, int number);
 bool signal_group(const identity& process, int number);
 

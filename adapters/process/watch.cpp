@@ -58,6 +58,7 @@ struct watch::state {
             on_exit(ours ? translate(info) : exit_status{});
     }
 
+    int pid = 0;
     owned_fd pidfd;
     std::unique_ptr<readable_watch> readable;
     std::function<void(exit_status)> on_exit;
@@ -65,6 +66,7 @@ struct watch::state {
 
 watch::watch(loop& on, identity process, std::function<void(exit_status)> on_exit) : state_(std::make_shared<state>())
 {
+    state_->pid = process.pid;
     state_->pidfd = open_pidfd(process);
     state_->on_exit = std::move(on_exit);
     const std::weak_ptr weak = state_;
@@ -81,6 +83,8 @@ watch::watch(loop& on, identity process, std::function<void(exit_status)> on_exi
                 gone(exit_status{});
         });
 }
+
+bool watch::signal_group(int number) { return state_->pidfd && signal_group_of(state_->pidfd, state_->pid, number); }
 
 watch::~watch()
 {

@@ -216,6 +216,19 @@ TEST_F(watchdog_classic, a_call_that_finds_no_descriptors_goes_back)
     EXPECT_EQ(call("x").reply.body, "x");
 }
 
+TEST_F(watchdog_classic, what_runs_ends_without_a_further_descriptor)
+{
+    const auto go = folder_ / "go", runs = folder_ / "runs";
+    start({{"fprocess", script("mkdir " + runs + "; while [ ! -d " + go + " ]; do sleep 0.01; done; echo ended")}});
+    std::optional<outcome> got;
+    client_.call(request("/"), [&](outcome result) { got = std::move(result); });
+    ASSERT_TRUE(poll_until(loop_, [&] { return std::filesystem::exists(runs); }));
+    const no_descriptors_left none;
+    std::filesystem::create_directory(go);
+    ASSERT_TRUE(poll_until(loop_, [&] { return got.has_value(); }));
+    EXPECT_EQ(got->reply.body, "ended\n");
+}
+
 TEST_F(watchdog_classic, above_max_inflight_is_429_of_the_limiter)
 {
     const auto go = folder_ / "go";
