@@ -1,5 +1,6 @@
 #include "sluice/wire.hpp"
 #include "tests/integration/watchdog_fixture.hpp"
+#include "tests/support/no_descriptors_left.hpp"
 
 #include "watchdog/port_claim.hpp"
 
@@ -118,6 +119,19 @@ TEST_F(watchdog_http, a_call_past_exec_timeout_is_504_of_the_watchdog)
     EXPECT_EQ(field(got, "X-OpenFaaS-Internal"), "of-watchdog");
     EXPECT_TRUE(got.reply.body.empty());
     EXPECT_EQ(call("next").reply.body, "next");
+}
+
+TEST_F(watchdog_http, a_call_that_finds_no_descriptors_goes_back)
+{
+    start_ready();
+    {
+        const no_descriptors_left none; // the client's connection stands, none to the function does yet
+        const auto got = call("x");
+        EXPECT_EQ(got.reply.status, 429U) << got.reason;
+        EXPECT_EQ(field(got, "X-OpenFaaS-Internal"), "of-watchdog");
+        EXPECT_NE(got.reply.body.find("connect"), std::string::npos) << got.reply.body;
+    }
+    EXPECT_EQ(call("x").reply.body, "x");
 }
 
 TEST_F(watchdog_http, x_timeout_shortens_one_call)
