@@ -236,7 +236,7 @@ TEST_F(http_curl, where_only_the_status_counts_it_may_break_off_behind_its_head)
             auto what = request();
             what.url = "http://127.0.0.1:" + std::to_string(peer.port()) + "/";
             what.only_status = true;
-            what.deadline = how == ending::silence ? 300ms : 20s;
+            what.deadline = how == ending::silence ? 1s : 20s;
             const auto got = call(std::move(what));
             const bool overtaken =
                 how == ending::reset && got.kind == outcome_kind::unreachable; // a reset may overtake what was sent before it
