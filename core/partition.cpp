@@ -234,9 +234,9 @@ void partition::reserved(const journal::reserved& what, std::uint64_t at)
 
 void partition::hand_over()
 {
-    if (std::exchange(handed_over_, true))
-        return;
-    record(journal::handed_over{});
+    // Calls of an owner before this one may still run: whoever is next goes on counting them.
+    if (!std::exchange(handed_over_, true) && !reserve_.ghosts())
+        record(journal::handed_over{});
 }
 
 // ---- the journal

@@ -134,7 +134,7 @@ public:
 
     reservations& reserve() noexcept { return reserve_; }
     void reserved(const journal::reserved& what, std::uint64_t at);
-    // Nothing runs and nothing will: says so on record, once.
+    // Nothing of this ownership runs and nothing will: says so on record, once, unless calls of an owner before it may still run.
     void hand_over();
     bool handed_over() const noexcept { return handed_over_; }
 

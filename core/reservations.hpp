@@ -42,6 +42,8 @@ public:
     // The message holds the tenant's last word.
     bool counts(const journal::reserved& what, std::uint64_t at) const;
 
+    // Calls of a former owner may still run.
+    bool ghosts() const noexcept { return ghosts_until_ != mono_time::max(); }
     // Of calls that must have ended by now.
     void end_ghosts(mono_time now);
     mono_time next_due() const noexcept { return tenants_.empty() ? mono_time::max() : std::min(ghosts_until_, shrink_at_); }

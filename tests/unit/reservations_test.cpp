@@ -105,6 +105,24 @@ TEST_F(reservations_test, a_handing_over_in_order_leaves_none)
     EXPECT_EQ(next.dispatched.size(), 5u);
 }
 
+TEST_F(reservations_test, a_handing_over_while_calls_of_the_owner_before_may_run_leaves_them_counted)
+{
+    driven_shard dead(store, options);
+    own(dead);
+    ASSERT_EQ(dead.dispatched.size(), 5u);
+    driven_shard short_lived(store, options);
+    short_lived.own("short-lived");
+    short_lived.engine.drain();
+    short_lived.step();
+    EXPECT_TRUE(short_lived.engine.quiet());
+    EXPECT_TRUE(store.records<journal::handed_over>().empty());
+    driven_shard next(store, options);
+    own(next);
+    EXPECT_TRUE(next.dispatched.empty());
+    next.advance(milliseconds(60'000));
+    EXPECT_EQ(next.dispatched.size(), 5u);
+}
+
 TEST_F(reservations_test, what_is_not_used_is_given_up)
 {
     options.tenant_concurrency = 20;
