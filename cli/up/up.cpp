@@ -210,7 +210,7 @@ private:
         log_->info("up release={} gateway={} state={}", release, url, state_.path());
         if (!is_loopback(with_.listen))
             log_->warn("the gateway is reachable from other machines, without TLS listen={}", with_.listen);
-        log_->info("callbacks may go to public addresses and to callback_allow={}", fmt::join(with_.callback_allow, ","));
+        log_->info("callbacks may go to public addresses and to callback_allow={}", fmt::join(with_.callback_allow, ";"));
         // Not through the logger, which never sees a secret.
         if (password_.fresh)
             fmt::print("made for /system/*: user {}, password {}\n", user_.value, password_.value);

@@ -1,6 +1,7 @@
 """The command line of the real binary."""
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -123,6 +124,15 @@ class CommandLine(unittest.TestCase):
                                  ([word for item in wanted.split(";") for word in ("--static-function", item)], {})):
             printed = sluice("provider", "--print-config", *words, **variables)
             self.assertIn(f"\nstatic_function = {wanted}\n", printed.stdout, printed.stderr)
+
+    def test_the_callback_allow_that_up_logs_can_be_given_back_to_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ran = sluice("up", "--state", str(pathlib.Path(folder) / "state"), "--listen=127.0.0.1:0", "--run=true", "--run-then-stop")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        logged = re.search(r"callback_allow=(\S+)", ran.stdout + ran.stderr).group(1)
+        printed = sluice("up", "--print-config", f"--callback-allow={logged}")
+        self.assertEqual(printed.returncode, 0, printed.stderr)
+        self.assertIn(f"\ncallback_allow = {logged}\n", printed.stdout)
 
     def test_a_call_has_60_seconds_unless_told_otherwise(self):
         self.assertIn("\ncall_deadline = 1m\n", sluice("queue-worker", "--print-config").stdout)
