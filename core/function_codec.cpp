@@ -48,7 +48,9 @@ void read_name(json_fields& fields, std::string_view name_key, function_name& in
     if (into.space.empty())
         into.space = default_namespace;
     constexpr auto rule = "must be a DNS label: a to z, 0 to 9 and '-', no dash at an end, at most 63 characters";
-    if (!is_dns_label(into.name))
+    if (into.name.empty())
+        fields.fail(name_key, "is missing");
+    else if (!is_dns_label(into.name))
         fields.fail(name_key, rule);
     if (!is_dns_label(into.space))
         fields.fail("namespace", rule);

@@ -84,8 +84,22 @@ void namespaces_api::replace(const call& from)
             return from.reply(not_found(space.name));
         if (!stored)
             return from.reply(store_failure(stored.error()));
-        put(from, space);
+        replace_stored(from, space, *stored);
     });
+}
+
+void namespaces_api::replace_stored(const call& from, const namespace_spec& space, const kv_entry& stored)
+{
+    const auto before = core::decode_namespace(stored.value);
+    if (!before && before.error().field == "version")
+        return from.reply(text_answer(409, "the stored namespace cannot be changed: version " + before.error().message));
+    auto seen = written_.expect(space.name);
+    namespaces_.update(space.name, core::encode(space), stored.revision,
+                       [this, from, name = space.name, seen](const key_value::result<std::uint64_t>& result) {
+                           if (!result && result.error() == log_errc::wrong_sequence)
+                               return from.reply(text_answer(409, "namespace " + name + " was changed by somebody else meanwhile"));
+                           answer_change(from, written_, seen, result, 202);
+                       });
 }
 
 void namespaces_api::put(const call& from, const namespace_spec& space)

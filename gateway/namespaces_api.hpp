@@ -32,6 +32,7 @@ private:
         timer deadline;
         bool found = false, over = false;
     };
+    void replace_stored(const call& from, const namespace_spec& space, const kv_entry& stored);
     void put(const call& from, const namespace_spec& space);
     void removed(const call& from, const namespace_spec& space, const mirror_wait::ticket_ptr& seen);
     void looked(const call& from, const namespace_spec& space, const mirror_wait::ticket_ptr& seen, look& at, bool all);

@@ -153,6 +153,20 @@ TEST_F(gateway_api, functions_live_in_namespaces)
     EXPECT_EQ(ask("POST", "/system/namespace/", "", R"({"name":"openfaas-fn","labels":{"openfaas":"1"}})").status, 409u);
 }
 
+TEST_F(gateway_api, a_namespace_that_a_newer_release_stored_is_not_overwritten)
+{
+    start();
+    const auto of_tomorrow = R"({"version":1000,"name":"shop","labels":{"openfaas":"1"},"quota":"of tomorrow"})";
+    const auto namespaces = memory_.open_bucket("namespaces");
+    test::wait_for<key_value::result<std::uint64_t>>(loop_, [&](auto done) { namespaces->put("shop", of_tomorrow, done); });
+    ASSERT_TRUE(test::loop_until(loop_, [&] { return ask("GET", "/system/namespace/shop").status == 503; })) << "there, and not to be read";
+    const auto refused = ask("PUT", "/system/namespace/shop", "", R"({"name":"shop","labels":{"openfaas":"1"}})");
+    EXPECT_EQ(refused.status, 409u);
+    EXPECT_THAT(refused.body, HasSubstr("version"));
+    const auto kept = test::wait_for<key_value::result<kv_entry>>(loop_, [&](auto done) { namespaces->get("shop", done); });
+    EXPECT_EQ((*kept)->value, of_tomorrow);
+}
+
 TEST_F(gateway_api, info_names_provider_and_versions)
 {
     start();
