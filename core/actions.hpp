@@ -99,6 +99,10 @@ struct check_log {
     std::uint32_t slot = 0;
     std::uint64_t sequence = 0;
 };
+// Ask how far the log is purged, where that message is gone; answer: log_extent().
+struct ask_log {
+    std::uint32_t slot = 0;
+};
 // Remove everything below the sequence; answer: log_purged().
 struct purge_log {
     std::uint32_t slot = 0;
@@ -138,8 +142,9 @@ struct warn {
 
 }
 
-using action = std::variant<act::ask_extents, act::read_journal, act::read_log, act::pause_log, act::append, act::read_back, act::ask_last,
-                            act::fetch_call, act::fetch_straggler, act::fetch_journal, act::fetch_answer, act::dispatch, act::send_callback,
-                            act::check_log, act::purge_log, act::purge_journal, act::closed, act::settled, act::lookup, act::warn>;
+using action =
+    std::variant<act::ask_extents, act::read_journal, act::read_log, act::pause_log, act::append, act::read_back, act::ask_last,
+                 act::fetch_call, act::fetch_straggler, act::fetch_journal, act::fetch_answer, act::dispatch, act::send_callback,
+                 act::check_log, act::ask_log, act::purge_log, act::purge_journal, act::closed, act::settled, act::lookup, act::warn>;
 
 }

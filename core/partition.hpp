@@ -140,6 +140,7 @@ public:
 
     void clean(instant now, std::vector<action>& out);
     void log_checked(std::uint64_t sequence, const boost::system::result<log_message>& result, std::vector<action>& out);
+    void log_extent(const boost::system::result<log_info>& result, std::vector<action>& out);
     void log_purged(std::uint64_t below, bool done, std::vector<action>& out);
     void straggler_fetched(std::uint64_t sequence, boost::system::result<log_message> result, instant now, std::vector<action>& out);
     void journal_fetched(std::uint64_t sequence, const boost::system::result<log_message>& result, instant now, std::vector<action>& out);

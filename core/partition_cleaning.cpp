@@ -84,11 +84,14 @@ void partition::purge_log(std::vector<action>& out)
 }
 
 // A log loses messages from its end. As long as the last one that was read is still itself, so are those before it, and what is removed is what was
-// settled. Where it is not there, somebody removed it, or the log's reader is about to find out.
+// settled. Where it is not there, it was purged with all before it, by a request whose answer was lost or a former owner's, or the log's reader is
+// about to find out.
 void partition::log_checked(std::uint64_t sequence, const boost::system::result<log_message>& result, std::vector<action>& out)
 {
     if (phase_ != phase::owning || !purging_)
         return;
+    if (!result && result.error() == log_errc::not_found)
+        return out.push_back(act::ask_log{slot_});
     if (!result || suspended_) {
         purging_ = false;
         return;
@@ -96,6 +99,12 @@ void partition::log_checked(std::uint64_t sequence, const boost::system::result<
     if (hash_of(*result) != check_hash_)
         return close("log sequence " + std::to_string(sequence) + " is not what was read: the log has lost its tail", false, out);
     out.push_back(act::purge_log{slot_, purge_to_});
+}
+
+void partition::log_extent(const boost::system::result<log_info>& result, std::vector<action>& out)
+{
+    if (purging_)
+        log_purged(purge_to_, result && result->first_sequence >= purge_to_, out);
 }
 
 void partition::log_purged(std::uint64_t below, bool done, std::vector<action>& out)

@@ -64,6 +64,7 @@ public:
     void attempt_finished(call_key key, const outcome& result, instant now);
     void callback_finished(call_key key, const outcome& result, instant now);
     void log_checked(std::uint32_t slot, std::uint64_t sequence, const boost::system::result<sluice::log_message>& result);
+    void log_extent(std::uint32_t slot, const boost::system::result<log_info>& result);
     void log_purged(std::uint32_t slot, std::uint64_t below, bool done);
 
     // What is known of functions: their replicas, and whether they exist. Until told, neither is known, and their calls wait.

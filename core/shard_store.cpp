@@ -32,6 +32,12 @@ void shard::log_checked(std::uint32_t slot, std::uint64_t sequence, const boost:
         part->log_checked(sequence, result, out_);
 }
 
+void shard::log_extent(std::uint32_t slot, const boost::system::result<log_info>& result)
+{
+    if (auto* part = at(slot))
+        part->log_extent(result, out_);
+}
+
 void shard::log_purged(std::uint32_t slot, std::uint64_t below, bool done)
 {
     if (auto* part = at(slot))

@@ -296,6 +296,11 @@ void shard_runner::perform(core::act::check_log&& what)
     ports_of(what.slot).log->get(what.sequence, told([this, what](auto& result) { shard_.log_checked(what.slot, what.sequence, result); }));
 }
 
+void shard_runner::perform(core::act::ask_log&& what)
+{
+    ports_of(what.slot).log->info(told([this, slot = what.slot](auto& result) { shard_.log_extent(slot, result); }));
+}
+
 void shard_runner::perform(core::act::purge_log&& what)
 {
     ports_of(what.slot).log->purge_below(

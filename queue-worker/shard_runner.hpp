@@ -80,6 +80,7 @@ private:
     void perform(core::act::dispatch&& what);
     void perform(core::act::send_callback&& what);
     void perform(core::act::check_log&& what);
+    void perform(core::act::ask_log&& what);
     void perform(core::act::purge_log&& what);
     void perform(core::act::purge_journal&& what);
     void perform(core::act::closed&& what);

@@ -249,6 +249,7 @@ private:
     void perform(core::act::dispatch& what) { dispatched.push_back(what); }
     void perform(core::act::send_callback& what) { callbacks.push_back(what); }
     void perform(core::act::check_log& what) { engine.log_checked(what.slot, what.sequence, store.log.get(what.sequence)); }
+    void perform(core::act::ask_log& what) { engine.log_extent(what.slot, store.log.info()); }
     void perform(core::act::purge_log& what) { log_purges.push_back(what); }
     void perform(core::act::purge_journal& what)
     {

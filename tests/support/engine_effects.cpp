@@ -96,16 +96,20 @@ void engine_worker::perform(act::read_back& what)
             });
 }
 
-void engine_worker::perform(act::ask_last& what)
+void engine_worker::ask(std::uint32_t slot, const model_stream& of, std::function<void(const boost::system::result<log_info>&)> done)
 {
-    const auto slot = what.slot;
-    request(slot, [this, me = weak_from_this(), &env = env_, slot, &journal = streams(slot).journal](bool reached) {
+    request(slot, [this, me = weak_from_this(), &env = env_, &of, done = std::move(done)](bool reached) {
         boost::system::result<log_info> result = log_errc::unknown;
         if (reached && !env.goes_wrong(100, fault::read_failed))
-            result = journal.info();
+            result = of.info();
         if (auto self = me.lock())
-            deliver(env.random.wait(20, 300), [this, slot, result] { engine_.last_result(slot, result, now()); });
+            deliver(env.random.wait(20, 300), [done, result] { done(result); });
     });
+}
+
+void engine_worker::perform(act::ask_last& what)
+{
+    ask(what.slot, streams(what.slot).journal, [this, slot = what.slot](const auto& result) { engine_.last_result(slot, result, now()); });
 }
 
 // Reads one message, as it is when the request arrives.
@@ -180,6 +184,15 @@ void engine_worker::perform(act::check_log& what)
     });
 }
 
+void engine_worker::perform(act::ask_log& what)
+{
+    ask(what.slot, streams(what.slot).log, [this, slot = what.slot](const auto& result) {
+        if (result)
+            env_.faults.hit(fault::purge_looked_for);
+        engine_.log_extent(slot, result);
+    });
+}
+
 void engine_worker::perform(act::purge_log& what)
 {
     auto below = what.below + (env_.is(mutation::log_purged_too_far) ? 1 : 0);
@@ -187,7 +200,7 @@ void engine_worker::perform(act::purge_log& what)
             [this, me = weak_from_this(), &env = env_, what, below, partition = by(what.slot).partition,
              checked = checked_losses_[what.slot], &log = streams(what.slot).log](bool reached) {
                 // Between its check and its arrival the log is taken to keep its tail: the server cannot make a purge depend on what is there.
-                const bool possible = reached && below <= log.last() + 1 && (env.is(mutation::log_unchecked) || checked == log.losses());
+                const bool possible = reached && (env.is(mutation::log_unchecked) || checked == log.losses());
                 const bool done = possible && !env.goes_wrong(100, fault::purge_failed);
                 if (done) {
                     env.books.log_purged(partition, below, log.last());

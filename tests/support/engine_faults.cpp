@@ -26,6 +26,7 @@ constexpr std::array<std::string_view, fault_counts::kinds> names{
     "purge slow",
     "purge failed",
     "purge done, its answer lost",
+    "purge found done, or not",
     "publish never arrived",
     "publish's answer lost",
     "publish's answer late",

@@ -30,6 +30,7 @@ enum class fault : std::uint8_t {
     purge_slow,
     purge_failed,
     purge_unacknowledged,
+    purge_looked_for,
     // gateways
     publish_never_arrived,
     publish_ack_lost,

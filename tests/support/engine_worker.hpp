@@ -72,6 +72,7 @@ private:
     void request(std::uint32_t slot, std::function<void(bool reached)> at_server);
     void fetch(std::uint32_t slot, const model_stream& from, std::uint64_t sequence,
                std::function<void(const boost::system::result<log_message>&)> done);
+    void ask(std::uint32_t slot, const model_stream& of, std::function<void(const boost::system::result<log_info>&)> done);
     void turn_soon(microseconds wait);
     void turn();
     void carry_out();
@@ -92,6 +93,7 @@ private:
     void perform(core::act::dispatch& what);
     void perform(core::act::send_callback& what);
     void perform(core::act::check_log& what);
+    void perform(core::act::ask_log& what);
     void perform(core::act::purge_log& what);
     void perform(core::act::purge_journal& what);
     void perform(core::act::closed& what);

@@ -116,6 +116,28 @@ TEST_F(shard_cleaning_test, a_log_that_cannot_be_looked_at_is_purged_later)
     EXPECT_EQ(owner.log_purges.size(), 1u);
 }
 
+TEST_F(shard_cleaning_test, a_purge_of_the_whole_log_whose_answer_was_lost_is_found_done)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    answer(owner, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+    clean(owner);
+    store.accept({.id = "one more", .body = std::string(100, 'b')});
+    store.accept({.id = "last", .body = std::string(100, 'b')});
+    owner.step();
+    answer(owner, {11, 10});
+    owner.advance(milliseconds(1'000));
+    ASSERT_EQ(owner.log_purges.size(), 1u);
+    ASSERT_EQ(owner.log_purges[0].below, 13u);
+    EXPECT_LT(store.journal.first, store.journal.messages.size()) << "it says that the last call is settled";
+    store.log.first = 13;
+    owner.finish_purge(0, false);
+    owner.advance(milliseconds(1'000));
+    EXPECT_EQ(owner.log_purges.size(), 1u);
+    EXPECT_TRUE(owner.closed.empty());
+    EXPECT_EQ(store.journal.first, store.journal.messages.size()) << "what it says of the log is needed no more";
+}
+
 TEST_F(shard_cleaning_test, the_journal_keeps_what_speaks_of_calls_in_the_log_and_its_last_message)
 {
     driven_shard owner(store, options);
