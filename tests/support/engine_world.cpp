@@ -365,6 +365,18 @@ bool engine_world::at_rest() const
     return env_.books.unsettled() == 0 && owned == partitions;
 }
 
+// What was worth purging is purged.
+void engine_world::check_cleaned()
+{
+    for (const auto& each : env_.partitions) {
+        std::uint64_t bytes = 0;
+        for (auto at = each.log.first(); at <= each.log.last(); ++at)
+            bytes += each.log.get(at)->payload.size();
+        if (bytes >= env_.options.partitions.purge_bytes_min)
+            env_.books.fail("a log was not purged of what is settled");
+    }
+}
+
 void engine_world::check_rest()
 {
     if (!at_rest())
@@ -379,6 +391,7 @@ void engine_world::check_rest()
                             + " waiting=" + std::to_string(left.waiting) + " running=" + std::to_string(left.running)
                             + " body_bytes=" + std::to_string(left.body_bytes));
     }
+    check_cleaned();
     // Whoever takes over now finds nothing to do, in what purging has left of log and journal.
     for (std::uint32_t p = 0; p < partitions; ++p) {
         const auto &log = env_.partitions[p].log, &journal = env_.partitions[p].journal;

@@ -47,6 +47,7 @@ private:
     void calm_down();
     bool at_rest() const;
     void check_rest();
+    void check_cleaned();
 
     environment env_;
     std::array<place, 2> places_;
