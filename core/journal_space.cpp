@@ -41,7 +41,7 @@ void journal_space::release(std::uint64_t sequence, std::uint64_t bytes)
 std::uint64_t journal_space::purge_target(std::uint64_t log_first, std::uint64_t step_max) const noexcept
 {
     std::size_t gone = 0;
-    for (std::size_t i = 0; i + 1 < messages_.size() && i < step_max; ++i) {
+    for (std::size_t i = 0; i + 1 < messages_.size() && (i < step_max || gone == 0); ++i) {
         if (messages_[i].holds > 0 || messages_[i].highest_settled >= log_first)
             break;
         if (!messages_[i + 1].is_void)

@@ -26,7 +26,8 @@ public:
     std::uint64_t highest_settled() const noexcept { return highest_settled_; }
 
     // Where to purge to now, at most `step_max` messages on: nothing below it counts or says that a call from `log_first` on is settled. The last
-    // message stays, for its epoch, and the first that is left is never a void one: without the epoch before it, it would count. 0: nowhere.
+    // message stays, for its epoch, and the first that is left is never a void one: without the epoch before it, it would count. A step goes on
+    // beyond as many void ones as there are. 0: nowhere.
     std::uint64_t purge_target(std::uint64_t log_first, std::uint64_t step_max) const noexcept;
     void purged(std::uint64_t below) noexcept;
 
