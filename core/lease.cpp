@@ -71,7 +71,8 @@ void lease::written(std::uint64_t write, key_value::result<std::uint64_t> result
     const bool newest = write == renewals_;
     if (newest)
         waiting_ = false;
-    if (result && *result > revision_) {
+    // Stored is stored, whatever the number: a bucket that was made anew counts from 1.
+    if (result && (*result > revision_ || revision_ == sent->known)) {
         revision_ = *result;
         changed_at_ = now;
         erased_ = in_doubt_ = false;
@@ -89,9 +90,16 @@ void lease::read(const key_value::result<kv_entry>& result, mono_time now)
 {
     waiting_ = in_doubt_ = false;
     again_at_ = now + (result ? milliseconds(0) : options_.renew_every);
-    if (result)
+    const bool overtaken = revision_ != known_at_read_; // by the watcher, while the answer was under way
+    if (result) {
+        if (!overtaken && result->revision < revision_)
+            revision_ = 0; // the bucket is another one: made anew, or restored from a backup
         return seen(*result, now);
-    if (result.error() != log_errc::not_found || erased_)
+    }
+    if (result.error() != log_errc::not_found || overtaken)
+        return;
+    revision_ = 0;
+    if (erased_)
         return;
     erased_ = true;
     changed_at_ = now;
@@ -121,6 +129,7 @@ lease::step lease::next(mono_time now)
     if (in_doubt_ && now >= again_at_) {
         waiting_ = true;
         waiting_until_ = now + options_.renew_every;
+        known_at_read_ = revision_;
         return {step::kind::read, {}, 0, 0};
     }
     const bool act = mine() ? now >= again_at_ : !leaving_ && claimable(now);
@@ -131,7 +140,7 @@ lease::step lease::next(mono_time now)
     ++renewals_;
     if (unanswered_.size() == unanswered_max)
         unanswered_.erase(unanswered_.begin());
-    unanswered_.push_back({renewals_, now, leaving_});
+    unanswered_.push_back({renewals_, now, revision_, leaving_});
     const auto value = encode(leaving_ ? held_by{{}, {}, renewals_, {}} : held_by{worker_, session_, renewals_, options_.ttl});
     // An erased key is made again by create(), as one that never was.
     return {revision_ == 0 || erased_ ? step::kind::create : step::kind::update, value, revision_, renewals_};

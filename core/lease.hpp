@@ -29,7 +29,8 @@ public:
     // later one works and the earlier one stands by. `session` is this process's alone.
     lease(std::string worker, std::string session, lease_options with);
 
-    // The key's newest entry, from the bucket's watcher or a read. Older ones than known are ignored.
+    // The key's newest entry, from the bucket's watcher or a read. Older ones than known are ignored, but for a read's that nothing overtook: then
+    // the bucket was made anew.
     void seen(const kv_entry& entry, mono_time now);
     // The watcher has told all there is: a key that it did not tell does not exist.
     void current() noexcept { known_ = true; }
@@ -73,6 +74,7 @@ private:
     struct sent_write {
         std::uint64_t renewal = 0;
         mono_time at;
+        std::uint64_t known = 0; // revision_ when it was sent
         bool gives_back = false;
     };
     bool claimable(mono_time now) const;
@@ -86,7 +88,8 @@ private:
     lease_options options_;
     held_by holder_;
     std::string problem_;
-    std::uint64_t revision_ = 0; // of what is known; 0: no entry
+    std::uint64_t revision_ = 0;      // of what is known; 0: no entry
+    std::uint64_t known_at_read_ = 0; // revision_ when the last read was sent
     bool erased_ = false;
     bool taken_by_namesake_ = false;
     bool known_ = false;

@@ -192,6 +192,56 @@ TEST(lease, an_erased_key_is_waited_for_like_a_held_one)
     EXPECT_EQ(mine.next(start + 4s).what, kind::create);
 }
 
+TEST(lease, a_bucket_made_anew_is_claimed_again_though_its_revisions_are_lower)
+{
+    lease mine("a", "a1", terms);
+    mine.current();
+    mine.next(start);
+    mine.written(1, std::uint64_t{66}, start);
+    EXPECT_EQ(mine.next(start + 750ms).revision, 66u);
+    mine.written(2, log_errc::wrong_sequence, start + 751ms); // nothing is there
+    EXPECT_EQ(mine.next(start + 751ms).what, kind::read);
+    mine.read(log_errc::not_found, start + 752ms);
+    EXPECT_FALSE(mine.mine());
+    EXPECT_EQ(mine.next(start + 3'751ms).what, kind::none) << "as if it had been erased";
+    EXPECT_EQ(mine.next(start + 3'752ms).what, kind::create);
+    mine.written(3, std::uint64_t{1}, start + 3'753ms);
+    EXPECT_TRUE(mine.may_act(start + 3'753ms));
+    EXPECT_EQ(mine.next(start + 4'502ms).revision, 1u);
+}
+
+TEST(lease, a_bucket_restored_from_a_backup_is_taken_as_it_is)
+{
+    lease mine("a", "a1", terms);
+    mine.current();
+    mine.next(start);
+    mine.written(1, std::uint64_t{66}, start);
+    mine.next(start + 750ms);
+    mine.written(2, log_errc::wrong_sequence, start + 751ms);
+    EXPECT_EQ(mine.next(start + 751ms).what, kind::read);
+    mine.read(entry(40, R"({"version":1,"worker":"b","session":"b1","renewal":3,"ttl_ms":3000})"), start + 752ms);
+    EXPECT_FALSE(mine.mine());
+    EXPECT_EQ(mine.holder(), "b");
+    const auto claim = mine.next(start + 3'752ms);
+    EXPECT_EQ(claim.what, kind::update);
+    EXPECT_EQ(claim.revision, 40u);
+    mine.written(3, std::uint64_t{41}, start + 3'753ms);
+    EXPECT_TRUE(mine.may_act(start + 3'753ms));
+}
+
+TEST(lease, a_read_that_the_watcher_overtook_is_not_taken_for_another_bucket)
+{
+    lease mine("a", "a1", terms);
+    mine.current();
+    mine.next(start);
+    mine.written(1, log_errc::wrong_sequence, start);
+    EXPECT_EQ(mine.next(start).what, kind::read);
+    mine.seen(entry(8, R"({"version":1,"worker":"b","session":"b1","renewal":4,"ttl_ms":3000})"), start + 4ms);
+    mine.read(entry(7, R"({"version":1,"worker":"c","session":"c1","renewal":3,"ttl_ms":3000})"), start + 5ms);
+    EXPECT_EQ(mine.holder(), "b");
+    EXPECT_EQ(mine.next(start + 3'004ms).revision, 8u);
+}
+
 TEST(lease, a_value_of_a_newer_release_is_never_claimed)
 {
     lease mine("b", "b1", terms);
