@@ -2,17 +2,25 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace sluice::core {
 
-fair_queue::fair_queue(std::uint32_t concurrency_default) : concurrency_default_(std::max(1u, concurrency_default)) {}
+namespace {
+
+// A mean in which each call counts for an eighth of what is known.
+constexpr int mean_of = 8;
+
+}
+
+fair_queue::fair_queue(options with) : options_(with) { options_.concurrency = std::max(1u, options_.concurrency); }
 
 fair_queue::tenant_index fair_queue::tenant(std::string_view name)
 {
     if (auto known = names_.find(name); known != names_.end())
         return known->second;
     auto index = static_cast<tenant_index>(tenants_.size());
-    tenants_.emplace_back().limit = concurrency_default_;
+    tenants_.emplace_back().limit = options_.concurrency;
     names_.emplace(name, index);
     return index;
 }
@@ -31,107 +39,151 @@ fair_queue::lane_index fair_queue::lane(tenant_index of, std::string_view functi
 void fair_queue::set_concurrency(tenant_index tenant, std::uint32_t limit)
 {
     tenants_[tenant].limit = std::max(1u, limit);
-    join_tenant(tenant);
+    arrange_tenant(tenant);
 }
+
+void fair_queue::set_weight(tenant_index tenant, std::uint32_t weight) { tenants_[tenant].weight = std::max(1u, weight); }
 
 void fair_queue::hold_tenant(tenant_index tenant, bool held)
 {
     tenants_[tenant].held = held;
-    join_tenant(tenant);
+    arrange_tenant(tenant);
 }
 
 void fair_queue::hold_lane(lane_index lane, bool held)
 {
     lanes_[lane].held = held;
-    join(lane);
+    arrange_lane(lane);
 }
 
 void fair_queue::push_back(lane_index lane, item what)
 {
     lanes_[lane].items.push_back(what);
     ++waiting_;
-    join(lane);
+    arrange_lane(lane);
 }
 
 void fair_queue::push_front(lane_index lane, item what)
 {
     lanes_[lane].items.push_front(what);
     ++waiting_;
-    join(lane);
+    arrange_lane(lane);
 }
 
 void fair_queue::erase(std::uint32_t partition)
 {
-    for (auto& lane : lanes_) {
-        auto kept = std::remove_if(lane.items.begin(), lane.items.end(), [partition](const item& i) { return i.partition == partition; });
-        waiting_ -= static_cast<std::size_t>(lane.items.end() - kept);
-        lane.items.erase(kept, lane.items.end());
+    for (lane_index index = 0; index < lanes_.size(); ++index) {
+        auto& items = lanes_[index].items;
+        waiting_ -= std::erase_if(items, [partition](const item& each) { return each.partition == partition; });
+        arrange_lane(index);
     }
 }
 
-void fair_queue::join(lane_index index)
+// ---- the turn
+
+void fair_queue::enter(turn& among, share& of, std::uint32_t index)
+{
+    of.order = std::exchange(of.first, false) ? --first_ : ++last_;
+    of.in_turn = true;
+    among.insert({of.used, of.order, index});
+}
+
+void fair_queue::leave(turn& among, share& of, std::uint32_t index)
+{
+    of.in_turn = false;
+    among.erase({of.used, of.order, index});
+}
+
+void fair_queue::arrange(turn& among, share& of, std::uint32_t index, bool is_ready, std::int64_t served_at)
+{
+    if (of.in_turn == is_ready)
+        return;
+    if (!is_ready)
+        return leave(among, of, index);
+    of.used = std::max(of.used, served_at); // who was out of the turn saved nothing up
+    enter(among, of, index);
+}
+
+void fair_queue::arrange_lane(lane_index index)
 {
     auto& lane = lanes_[index];
-    if (lane.in_turn || !ready(lane))
-        return;
-    lane.in_turn = true;
-    tenants_[lane.tenant].turn.push_back(index);
-    join_tenant(lane.tenant);
+    auto& tenant = tenants_[lane.tenant];
+    arrange(tenant.lanes_in_turn, lane.of_tenant, index, ready(lane), tenant.served_at);
+    arrange_tenant(lane.tenant);
 }
 
-void fair_queue::join_tenant(tenant_index index)
+void fair_queue::arrange_tenant(tenant_index index)
 {
     auto& tenant = tenants_[index];
-    if (tenant.in_turn || tenant.turn.empty() || !ready(tenant))
-        return;
-    tenant.in_turn = true;
-    turn_.push_back(index);
+    arrange(turn_, tenant.of_all, index, ready(tenant), served_at_);
 }
 
-std::optional<fair_queue::lane_index> fair_queue::next_lane(tenant_state& tenant)
+void fair_queue::add(turn& among, share& of, std::uint32_t index, std::int64_t used, std::int64_t served_at)
 {
-    while (!tenant.turn.empty()) {
-        auto index = tenant.turn.front();
-        tenant.turn.pop_front();
-        lanes_[index].in_turn = false;
-        if (ready(lanes_[index]))
-            return index;
-    }
-    return std::nullopt;
+    const bool in_turn = of.in_turn;
+    if (in_turn)
+        leave(among, of, index);
+    of.used = std::min(of.used + used, std::max(of.used, served_at + options_.debt_max.count()));
+    if (in_turn)
+        enter(among, of, index);
+}
+
+void fair_queue::charge(lane_index index, work by)
+{
+    auto& lane = lanes_[index];
+    auto& tenant = tenants_[lane.tenant];
+    add(tenant.lanes_in_turn, lane.of_tenant, index, by.count(), tenant.served_at);
+    add(turn_, tenant.of_all, lane.tenant, by.count() / tenant.weight, served_at_);
 }
 
 std::optional<fair_queue::pick> fair_queue::next()
 {
-    while (!turn_.empty()) {
-        auto index = turn_.front();
-        turn_.pop_front();
-        auto& tenant = tenants_[index];
-        tenant.in_turn = false;
-        if (!ready(tenant))
-            continue;
-        auto lane = next_lane(tenant);
-        if (!lane)
-            continue;
-        auto& items = lanes_[*lane].items;
-        pick taken{*lane, items.front()};
-        items.pop_front();
-        --waiting_;
-        ++tenant.running;
-        ++running_;
-        join(*lane);
-        join_tenant(index);
-        return taken;
-    }
-    return std::nullopt;
+    if (turn_.empty())
+        return std::nullopt;
+    auto& tenant = tenants_[turn_.begin()->index];
+    const auto index = tenant.lanes_in_turn.begin()->index;
+    auto& lane = lanes_[index];
+    served_at_ = std::max(served_at_, tenant.of_all.used);
+    tenant.served_at = std::max(tenant.served_at, lane.of_tenant.used);
+    const pick taken{index, lane.items.front(), lane.mean.value_or(options_.first_charge)};
+    lane.items.pop_front();
+    --waiting_;
+    ++tenant.running;
+    ++running_;
+    charge(index, taken.charged);
+    arrange_lane(index);
+    return taken;
 }
 
-void fair_queue::finished(lane_index lane)
+void fair_queue::finished(lane_index index, work charged, work used)
 {
-    auto index = lanes_[lane].tenant;
-    assert(tenants_[index].running > 0);
-    --tenants_[index].running;
+    used = std::max(used, work(1));
+    auto& mean = lanes_[index].mean;
+    mean = mean ? std::max(*mean + (used - *mean) / mean_of, work(1)) : used;
+    ended(index, used - charged);
+}
+
+void fair_queue::give_back(const pick& taken)
+{
+    push_front(taken.lane, taken.what);
+    not_run(taken.lane, taken.charged);
+}
+
+void fair_queue::not_run(lane_index index, work charged)
+{
+    lanes_[index].of_tenant.first = tenants_[lanes_[index].tenant].of_all.first = true;
+    ended(index, -charged);
+}
+
+void fair_queue::ended(lane_index index, work correction)
+{
+    auto& tenant = tenants_[lanes_[index].tenant];
+    assert(tenant.running > 0);
+    --tenant.running;
     --running_;
-    join_tenant(index);
+    if (correction != work(0))
+        charge(index, correction);
+    arrange_lane(index);
 }
 
 }

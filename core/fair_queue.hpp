@@ -1,21 +1,35 @@
 #pragma once
 #include <boost/container_hash/hash.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sluice::core {
 
-// Who is next: tenants take turns, within a tenant its functions take turns, within a function the oldest call goes first. A tenant at its
-// limit of running calls, or held, and a function that is held (no replica can take a call) leave the turn and cost nothing; each decision is
-// O(1) whatever their number. Pure; one per shard, over all its partitions, so that a tenant's share does not depend on the partition.
+// Who is next: of the tenants that could run something now, the one that has used least for its weight; of its functions the one that has used
+// least; of a function the oldest call. What is used is time at the functions: a call is charged what its function's calls took of late when it is
+// taken, and the difference when it ends. A tenant at its limit of running calls, or held, and a function that is held (no replica can take a
+// call) are out of the turn, cost nothing, and save nothing up. O(log n) in tenants and functions. Start-time fair queueing at both levels
+// (Goyal, Vin and Cheng, SIGCOMM 1996). Pure; one per shard, over all its partitions, so that a tenant's share does not depend on the partition.
+//
+// Bound: of two tenants that could both run something all the while, neither gets ahead of the other, in charges by weight, by more than one
+// charge of each by its weight. A call that takes longer than its charge is made up for when it ends, up to `debt_max`.
 class fair_queue {
 public:
+    using work = std::chrono::microseconds; // at the functions
+
+    struct options {
+        std::uint32_t concurrency = 256;          // running calls of a tenant, until told otherwise
+        work first_charge{100'000};               // of a function that has run nothing yet
+        work debt_max = std::chrono::seconds(60); // how far a tenant can be behind for what its calls took beyond their charge
+    };
     struct item {
         std::uint32_t partition = 0;
         std::uint64_t sequence = 0;
@@ -28,9 +42,10 @@ public:
     struct pick {
         lane_index lane = 0;
         item what;
+        work charged{0};
     };
 
-    explicit fair_queue(std::uint32_t concurrency_default);
+    explicit fair_queue(options with);
 
     // Both make what they do not know yet; indices stay for the queue's life.
     tenant_index tenant(std::string_view name);
@@ -39,16 +54,24 @@ public:
 
     // At least 1. Lowering it stops nothing that runs.
     void set_concurrency(tenant_index tenant, std::uint32_t limit);
+    // At least 1, which is the default. It counts for what is charged from now on.
+    void set_weight(tenant_index tenant, std::uint32_t weight);
     void hold_tenant(tenant_index tenant, bool held);
     void hold_lane(lane_index lane, bool held);
 
     void push_back(lane_index lane, item what);
-    void push_front(lane_index lane, item what); // given back: it keeps its turn
+    // Before all others of its lane.
+    void push_front(lane_index lane, item what);
     // Forgets the waiting items of a partition.
     void erase(std::uint32_t partition);
-    // Takes the next item, which then counts as running for its tenant.
+    // Takes the next item, which then counts as running for its tenant, until one of those below.
     std::optional<pick> next();
-    void finished(lane_index lane);
+    // It ran, for so long.
+    void finished(lane_index lane, work charged, work used);
+    // It did not run, and waits again, before all others of its lane.
+    void give_back(const pick& taken);
+    // It did not run: nothing is charged.
+    void not_run(lane_index lane, work charged);
 
     std::size_t waiting() const noexcept { return waiting_; }
     std::size_t waiting_in(lane_index lane) const { return lanes_[lane].items.size(); }
@@ -62,31 +85,57 @@ private:
     };
     using names = boost::unordered_flat_map<std::string, std::uint32_t, text_hash, std::equal_to<>>;
 
+    // Those that could run something, the one that has used least first; among equals the one that came first.
+    struct place {
+        std::int64_t used = 0; // as `share` has it
+        std::uint64_t order = 0;
+        std::uint32_t index = 0;
+        friend auto operator<=>(const place&, const place&) = default;
+    };
+    using turn = std::set<place>;
+    // What one has used, in microseconds by weight, on a scale that runs with those that are served: who enters the turn anew starts there.
+    struct share {
+        std::int64_t used = 0;
+        std::uint64_t order = 0;
+        bool in_turn = false;
+        bool first = false; // among equals, when it enters next: what it took was given back
+    };
     struct lane_state {
         tenant_index tenant = 0;
+        share of_tenant;
         std::deque<item> items;
+        std::optional<work> mean; // of its calls' times, the last ones counting most
         bool held = false;
-        bool in_turn = false;
     };
     struct tenant_state {
         std::uint32_t limit = 1;
         std::uint32_t running = 0;
+        std::int64_t weight = 1;
+        share of_all;
         bool held = false;
-        bool in_turn = false;
-        std::deque<lane_index> turn;
+        turn lanes_in_turn;
+        std::int64_t served_at = 0; // where those of the turn are that are served
         names lanes;
     };
-    bool ready(const tenant_state& tenant) const { return !tenant.held && tenant.running < tenant.limit; }
+    bool ready(const tenant_state& tenant) const { return !tenant.held && tenant.running < tenant.limit && !tenant.lanes_in_turn.empty(); }
     bool ready(const lane_state& lane) const { return !lane.held && !lane.items.empty(); }
-    void join(lane_index lane);
-    void join_tenant(tenant_index tenant);
-    std::optional<lane_index> next_lane(tenant_state& tenant);
+    void enter(turn& among, share& of, std::uint32_t index);
+    static void leave(turn& among, share& of, std::uint32_t index);
+    void add(turn& among, share& of, std::uint32_t index, std::int64_t used, std::int64_t served_at);
+    void arrange(turn& among, share& of, std::uint32_t index, bool ready, std::int64_t served_at);
+    void arrange_lane(lane_index lane);
+    void arrange_tenant(tenant_index tenant);
+    void charge(lane_index lane, work by);
+    void ended(lane_index lane, work correction);
 
-    std::uint32_t concurrency_default_;
+    options options_;
     std::vector<tenant_state> tenants_;
     std::vector<lane_state> lanes_;
     names names_;
-    std::deque<tenant_index> turn_;
+    turn turn_;
+    std::int64_t served_at_ = 0;
+    std::uint64_t last_ = 1ull << 62; // orders: of who came last, and first, among equals
+    std::uint64_t first_ = 1ull << 62;
     std::size_t waiting_ = 0;
     std::size_t running_ = 0;
 };

@@ -5,7 +5,10 @@
 
 namespace sluice::core {
 
-shard::shard(shard_options with) : options_(std::move(with)), queue_(options_.tenant_concurrency), callbacks_(options_.tenant_callbacks)
+shard::shard(shard_options with)
+    : options_(std::move(with)),
+      queue_({.concurrency = options_.tenant_concurrency}),
+      callbacks_({.concurrency = options_.tenant_callbacks})
 {
     options_.partitions.reserve.limit = options_.tenant_concurrency;
 }
@@ -166,8 +169,7 @@ bool shard::may_start(const fair_queue& queue, std::uint32_t slot)
 void shard::hold_tenant(fair_queue& queue, const fair_queue::pick& next, std::string name)
 {
     const auto tenant = queue.tenant_of(next.lane);
-    queue.push_front(next.lane, next.what);
-    queue.finished(next.lane);
+    queue.give_back(next);
     queue.hold_tenant(tenant, true);
     held_tenants_.push_back({next.what.partition, &queue, tenant, std::move(name)});
 }

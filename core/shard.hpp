@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <utility>
 #include <vector>
@@ -111,6 +112,8 @@ private:
     };
     struct attempt {
         std::uint32_t lane = 0;
+        fair_queue::work charged{0};
+        mono_time began{}; // at the function
         std::uint64_t replica = 0;
         std::shared_ptr<const endpoint> target;
         std::uint64_t journal_sequence = 0; // its body is being fetched from there; 0: from the log
@@ -118,6 +121,7 @@ private:
     };
     struct callback_under_way {
         fair_queue::lane_index lane = 0;
+        fair_queue::work charged{0};
         std::shared_ptr<const journal::answered> what; // empty while it is fetched
         std::uint64_t journal_sequence = 0;            // from there
         std::uint64_t fetch_bytes = 0;                 // of a fetch under way
@@ -158,9 +162,9 @@ private:
     void trim_body(call& what);
 
     void fetch(call_key key, call& what, attempt& with);
-    void run(call_key key, call& what, const attempt& with);
+    void run(call_key key, call& what, attempt& with, instant now);
     void finish(call_key key, call& what, const verdict& decided, const outcome& last);
-    void release(call_key key, const attempt& with);
+    void release(call_key key, const attempt& with, std::optional<fair_queue::work> used);
     void give_back(call_key key, call& what);
     void send(call_key key, std::shared_ptr<const journal::answered> what);
     void fetch_answer(call_key key, const call& what);

@@ -140,25 +140,23 @@ bool shard::start(const fair_queue::pick& next, instant now)
     const call_key key{next.what.partition, next.what.sequence};
     auto* what = find(key);
     if (!what || what->state != call_state::queued) {
-        queue_.finished(next.lane);
+        queue_.not_run(next.lane, next.charged);
         return true;
     }
     if (hold_if_stalled(queue_, next))
         return true;
     if (!what->body && !may_fetch(what->bytes)) {
-        queue_.push_front(next.lane, next.what);
-        queue_.finished(next.lane);
+        queue_.give_back(next);
         return false;
     }
     auto& function = *functions_[lanes_[next.lane].function];
-    attempt with{next.lane, 0, nullptr, 0, 0};
+    attempt with{next.lane, next.charged, now.mono, 0, nullptr, 0, 0};
     if (!function.gone) {
         if (hold_if_unreserved(next))
             return true;
         auto permit = function.slots.take(now.mono);
         if (!permit) {
-            queue_.push_front(next.lane, next.what);
-            queue_.finished(next.lane);
+            queue_.give_back(next);
             hold(function, true);
             if (auto chance = function.slots.next_chance(now.mono))
                 timers_.push({*chance, timer_kind::function_chance, {lanes_[next.lane].function, 0}});
@@ -170,7 +168,7 @@ bool shard::start(const fair_queue::pick& next, instant now)
     }
     auto& under_way = attempts_.emplace(key, with).first->second;
     if (what->body)
-        run(key, *what, with);
+        run(key, *what, under_way, now);
     else
         fetch(key, *what, under_way);
     return true;
@@ -185,15 +183,16 @@ void shard::fetch(call_key key, call& what, attempt& with)
     out_.push_back(act::fetch_call{key, what.whole_at != 0 ? what.whole_at : what.sequence, what.whole_at != 0});
 }
 
-void shard::run(call_key key, call& what, const attempt& with)
+void shard::run(call_key key, call& what, attempt& with, instant now)
 {
     if (with.target) {
+        with.began = now.mono;
         what.state = call_state::running;
         out_.push_back(act::dispatch{key, what.attempts + 1, what.body, with.target});
         return;
     }
     const verdict gone{verdict_kind::dead, {}, 404, "function " + what.body->function.full() + " does not exist"};
-    queue_.finished(with.lane);
+    queue_.not_run(with.lane, with.charged);
     attempts_.erase(key);
     finish(key, what, gone, outcome{outcome_kind::unreachable, {}, gone.reason, {}});
 }
@@ -237,14 +236,14 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
         body_bytes_ += what->bytes;
         what->body = std::move(body);
         if (!draining_ && may_write(key.slot))
-            return run(key, *what, with);
-        release(key, with);
+            return run(key, *what, under_way->second, now);
+        release(key, with, std::nullopt);
         return give_back(key, *what);
     }
     // Carried, or copied, and purged from where it was, while it was being read there.
     if (what && what->whole_at != with.journal_sequence && !draining_)
         return fetch(key, *what, under_way->second);
-    release(key, with);
+    release(key, with, std::nullopt);
     if (!what)
         return;
     if (what->whole_at != with.journal_sequence)
@@ -265,11 +264,12 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
     if (under_way == attempts_.end())
         return;
     const auto with = under_way->second;
-    release(key, with);
     auto* what = find(key);
+    const auto decided = after(result, what ? what->attempts + 1 : 1, options_.retry);
+    const auto used = std::chrono::duration_cast<fair_queue::work>(now.mono - with.began);
+    release(key, with, decided.kind == verdict_kind::give_back ? std::nullopt : std::optional(used));
     if (!what)
         return;
-    const auto decided = after(result, what->attempts + 1, options_.retry);
     switch (decided.kind) {
     case verdict_kind::give_back:
         functions_[lanes_[with.lane].function]->slots.rest(with.replica, now.mono + decided.wait);
@@ -287,14 +287,18 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
     }
 }
 
-void shard::release(call_key key, const attempt& with)
+// `used`: the time that it was at the function; nothing: it did not run.
+void shard::release(call_key key, const attempt& with, std::optional<fair_queue::work> used)
 {
     auto& function = *functions_[lanes_[with.lane].function];
     attempts_.erase(key);
     if (auto* part = with.target ? owned(key.slot) : nullptr)
         part->reserve().finished(lanes_[with.lane].tenant);
     function.slots.give_back(with.replica);
-    queue_.finished(with.lane);
+    if (used)
+        queue_.finished(with.lane, with.charged, *used);
+    else
+        queue_.not_run(with.lane, with.charged);
     hold(function, false);
 }
 

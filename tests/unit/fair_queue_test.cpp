@@ -5,19 +5,25 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <queue>
 #include <random>
+#include <tuple>
 
 using namespace sluice::core;
 
 namespace {
 
 using item = fair_queue::item;
+using work = fair_queue::work;
+using std::chrono::milliseconds;
+
+fair_queue::options at_most(std::uint32_t concurrency) { return {.concurrency = concurrency}; }
 
 // What a fair queue promises, kept by brute force beside the real one: who is eligible, in which order a lane's items come, and how often
 // each other was served while one was waiting.
 class checked_queue {
 public:
-    checked_queue(std::size_t tenants, std::size_t lanes_each, std::uint32_t limit) : queue_(limit)
+    checked_queue(std::size_t tenants, std::size_t lanes_each, std::uint32_t limit) : queue_(at_most(limit))
     {
         for (std::size_t t = 0; t < tenants; ++t) {
             tenants_.push_back({queue_.tenant("tenant-" + std::to_string(t)), limit, 0, false, {}});
@@ -77,6 +83,8 @@ public:
         auto& tenant = tenants_[at->tenant];
         ++tenant.running;
         EXPECT_LE(tenant.running, tenant.limit);
+        before_ = {tenants_, lanes_};
+        charged_ = picked->charged;
         count_turn(*at);
         note_waiting();
         running_.push_back(static_cast<std::size_t>(at - lanes_.begin()));
@@ -86,12 +94,23 @@ public:
             *what = picked->what;
         return true;
     }
+    // What next() took last is not run: it is as if it had not been its turn.
+    void give_back(std::size_t lane, item what)
+    {
+        queue_.push_front(lanes_[lane].index, what);
+        queue_.not_run(lanes_[lane].index, charged_);
+        running_.pop_back();
+        std::tie(tenants_, lanes_) = before_;
+        lanes_[lane].items.push_front(what);
+        --tenants_[lanes_[lane].tenant].running;
+        note_waiting();
+    }
     std::size_t running() const { return running_.size(); }
     std::size_t finish(std::size_t which)
     {
         const auto lane = running_[which];
         running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(which));
-        queue_.finished(lanes_[lane].index);
+        queue_.finished(lanes_[lane].index, charged_, charged_); // all alike
         --tenants_[lanes_[lane].tenant].running;
         note_waiting();
         return lane;
@@ -115,14 +134,14 @@ private:
         std::uint32_t limit;
         std::uint32_t running;
         bool held;
-        std::map<const void*, int> served_before; // other tenants, since this one became eligible or was served
+        std::map<std::size_t, int> served_before; // other tenants, since this one became eligible or was served
     };
     struct lane_model {
         fair_queue::lane_index index;
         std::size_t tenant;
         std::deque<item> items;
         bool held;
-        std::map<const void*, int> served_before;
+        std::map<std::size_t, int> served_before;
     };
 
     bool eligible(const lane_model& l) const { return !l.held && !l.items.empty() && may_run(tenants_[l.tenant]); }
@@ -137,11 +156,11 @@ private:
     {
         for (std::size_t t = 0; t < tenants_.size(); ++t)
             if (t != served.tenant && eligible(t)) {
-                EXPECT_LE(++tenants_[t].served_before[&tenants_[served.tenant]], 1) << "tenant " << t << " was passed over";
+                EXPECT_LE(++tenants_[t].served_before[served.tenant], 1) << "tenant " << t << " was passed over";
             }
         for (auto& other : lanes_)
             if (&other != &served && other.tenant == served.tenant && !other.held && !other.items.empty()) {
-                EXPECT_LE(++other.served_before[&served], 1) << "lane " << other.index << " was passed over";
+                EXPECT_LE(++other.served_before[served.index], 1) << "lane " << other.index << " was passed over";
             }
         tenants_[served.tenant].served_before.clear();
         served.served_before.clear();
@@ -160,6 +179,8 @@ private:
     std::vector<tenant_model> tenants_;
     std::vector<lane_model> lanes_;
     std::vector<std::size_t> running_;
+    std::pair<std::vector<tenant_model>, std::vector<lane_model>> before_; // the last turn was taken
+    work charged_{0};
 };
 
 void random_step(checked_queue& queue, std::mt19937_64& random, std::uint64_t& sequence)
@@ -172,8 +193,7 @@ void random_step(checked_queue& queue, std::mt19937_64& random, std::uint64_t& s
         std::size_t lane = 0;
         item what;
         if (queue.next(&lane, &what) && pick(4) == 0) {
-            queue.push(lane, what, true); // given back: no replica could take it
-            queue.finish(queue.running() - 1);
+            queue.give_back(lane, what); // no replica could take it
         }
     } else if (dice < 88) {
         if (queue.running() > 0)
@@ -207,7 +227,7 @@ TEST(fair_queue_test, keeps_its_promises_in_random_histories)
 
 TEST(fair_queue_test, takes_turns_over_tenants_and_then_over_their_functions)
 {
-    fair_queue queue(10);
+    fair_queue queue(at_most(10));
     const auto noisy = queue.tenant("noisy"), quiet = queue.tenant("quiet");
     const auto a = queue.lane(noisy, "a"), b = queue.lane(noisy, "b"), q = queue.lane(quiet, "a");
     for (std::uint64_t i = 0; i < 3; ++i)
@@ -223,21 +243,21 @@ TEST(fair_queue_test, takes_turns_over_tenants_and_then_over_their_functions)
 
 TEST(fair_queue_test, a_call_given_back_is_the_next_of_its_function)
 {
-    fair_queue queue(10);
+    fair_queue queue(at_most(10));
     const auto lane = queue.lane(queue.tenant("t"), "f");
     for (std::uint64_t i = 1; i <= 3; ++i)
         queue.push_back(lane, {0, i});
     const auto first = queue.next();
     ASSERT_TRUE(first);
     queue.push_front(lane, first->what);
-    queue.finished(lane);
+    queue.not_run(lane, first->charged);
     EXPECT_EQ(queue.next()->what.sequence, 1u);
     EXPECT_EQ(queue.next()->what.sequence, 2u);
 }
 
 TEST(fair_queue_test, lowering_a_limit_stops_nothing_and_holds_back_the_next)
 {
-    fair_queue queue(3);
+    fair_queue queue(at_most(3));
     const auto tenant = queue.tenant("t");
     const auto lane = queue.lane(tenant, "f");
     for (std::uint64_t i = 1; i <= 5; ++i)
@@ -247,19 +267,186 @@ TEST(fair_queue_test, lowering_a_limit_stops_nothing_and_holds_back_the_next)
     queue.set_concurrency(tenant, 1);
     for (int still = 3; still > 1; --still) {
         EXPECT_FALSE(queue.next());
-        queue.finished(lane);
+        queue.finished(lane, work(1), work(1));
     }
     EXPECT_FALSE(queue.next());
-    queue.finished(lane);
+    queue.finished(lane, work(1), work(1));
     EXPECT_TRUE(queue.next());
     EXPECT_FALSE(queue.next());
 }
 
 TEST(fair_queue_test, names_are_known_again)
 {
-    fair_queue queue(1);
+    fair_queue queue(at_most(1));
     EXPECT_EQ(queue.tenant("a"), queue.tenant("a"));
     EXPECT_NE(queue.tenant("a"), queue.tenant("b"));
     EXPECT_EQ(queue.lane(queue.tenant("a"), "f"), queue.lane(queue.tenant("a"), "f"));
     EXPECT_NE(queue.lane(queue.tenant("a"), "f"), queue.lane(queue.tenant("b"), "f"));
+}
+
+namespace {
+
+// Time at the functions, shared by a worker with so many places: who has used how much when that time is over.
+class busy_worker {
+public:
+    busy_worker(fair_queue& queue, std::size_t places) : queue_(queue), places_(places) {}
+
+    // A lane that always has a call waiting, of which each takes so long.
+    void add(fair_queue::lane_index lane, milliseconds each)
+    {
+        durations_[lane] = each;
+        queue_.push_back(lane, {0, ++sequence_});
+    }
+    std::map<fair_queue::tenant_index, double> run(milliseconds until)
+    {
+        std::map<fair_queue::tenant_index, double> used;
+        for (;;) {
+            while (running_.size() < places_) {
+                const auto next = queue_.next();
+                if (!next)
+                    break;
+                queue_.push_back(next->lane, {0, ++sequence_});
+                running_.push({now_ + durations_.at(next->lane), now_, next->lane, next->charged});
+            }
+            if (running_.empty() || running_.top().ends > until)
+                return used;
+            const auto one = running_.top();
+            running_.pop();
+            now_ = one.ends;
+            used[queue_.tenant_of(one.lane)] += static_cast<double>((one.ends - one.began).count());
+            queue_.finished(one.lane, one.charged, one.ends - one.began);
+        }
+    }
+
+private:
+    struct call {
+        milliseconds ends, began;
+        fair_queue::lane_index lane;
+        work charged;
+        friend bool operator<(const call& a, const call& b) { return a.ends > b.ends; }
+    };
+    fair_queue& queue_;
+    std::size_t places_;
+    std::map<fair_queue::lane_index, milliseconds> durations_;
+    std::priority_queue<call> running_;
+    milliseconds now_{0};
+    std::uint64_t sequence_ = 0;
+};
+
+// Jain, Chiu and Hawe, 1984.
+double jain(double a, double b) { return (a + b) * (a + b) / (2 * (a * a + b * b)); }
+
+}
+
+TEST(fair_queue_test, time_at_the_functions_is_shared_not_calls)
+{
+    for (const std::uint32_t weight : {1u, 3u}) {
+        fair_queue queue(at_most(1'000));
+        const auto brief = queue.tenant("brief"), slow = queue.tenant("slow");
+        queue.set_weight(slow, weight);
+        busy_worker worker(queue, 50);
+        worker.add(queue.lane(brief, "f"), milliseconds(20));
+        worker.add(queue.lane(slow, "f"), milliseconds(2'000));
+        auto used = worker.run(milliseconds(60'000));
+        EXPECT_GE(jain(used[brief], used[slow] / weight), 0.99) << used[brief] << " ms and " << used[slow] << " ms, weight " << weight;
+    }
+}
+
+TEST(fair_queue_test, the_functions_of_a_tenant_share_its_time)
+{
+    fair_queue queue(at_most(1'000));
+    const auto one = queue.tenant("one"), other = queue.tenant("other");
+    busy_worker worker(queue, 40);
+    for (const auto* name : {"a", "b", "c"})
+        worker.add(queue.lane(one, name), milliseconds(50));
+    worker.add(queue.lane(other, "a"), milliseconds(50));
+    auto used = worker.run(milliseconds(60'000));
+    EXPECT_GE(jain(used[one], used[other]), 0.99) << "three functions are not three tenants";
+}
+
+TEST(fair_queue_test, a_tenant_that_comes_late_gets_its_share_from_then_on_and_no_more)
+{
+    fair_queue queue(at_most(1'000));
+    const auto first = queue.tenant("first"), late = queue.tenant("late");
+    busy_worker worker(queue, 10);
+    worker.add(queue.lane(first, "f"), milliseconds(100));
+    const auto alone = worker.run(milliseconds(60'000));
+    EXPECT_NEAR(alone.at(first), 600'000, 2'000);
+    worker.add(queue.lane(late, "f"), milliseconds(100));
+    auto used = worker.run(milliseconds(120'000));
+    EXPECT_GE(jain(used[first], used[late]), 0.99);
+}
+
+// The bound that the header states, for every pair, at every step.
+TEST(fair_queue_test, nobody_gets_ahead_by_more_than_a_charge_of_each)
+{
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        std::mt19937_64 random(seed);
+        fair_queue queue(at_most(1'000'000));
+        struct backlogged {
+            fair_queue::tenant_index tenant = 0;
+            double weight = 1, charged = 0, largest = 0;
+        };
+        std::vector<backlogged> all(2 + seed % 4);
+        std::map<fair_queue::lane_index, work> costs;
+        std::uint64_t sequence = 0;
+        for (std::size_t t = 0; t < all.size(); ++t) {
+            all[t].tenant = queue.tenant(std::to_string(t));
+            all[t].weight = static_cast<double>(1 + random() % 5);
+            queue.set_weight(all[t].tenant, static_cast<std::uint32_t>(all[t].weight));
+            for (auto left = 1 + random() % 3; left > 0; --left) {
+                const auto lane = queue.lane(all[t].tenant, std::to_string(left));
+                costs[lane] = milliseconds(1 + random() % 1'000);
+                all[t].largest = std::max(all[t].largest, static_cast<double>(costs[lane].count()) / all[t].weight);
+            }
+        }
+        // Each function's calls take what they took before.
+        for (const auto& [lane, cost] : costs) {
+            queue.push_back(lane, {0, ++sequence});
+            const auto first = queue.next();
+            queue.finished(lane, first->charged, cost);
+        }
+        for (const auto& [lane, cost] : costs)
+            queue.push_back(lane, {0, ++sequence});
+        std::vector<std::pair<fair_queue::lane_index, work>> running;
+        for (int step = 0; step < 3'000; ++step) {
+            const auto next = queue.next();
+            ASSERT_TRUE(next);
+            queue.push_back(next->lane, {0, ++sequence});
+            running.push_back({next->lane, next->charged});
+            EXPECT_EQ(next->charged, costs[next->lane]);
+            auto& one = all[queue.tenant_of(next->lane)];
+            const auto charged = static_cast<double>(next->charged.count()) / one.weight;
+            if (step == 200 || step == 1'000)
+                for (auto& each : all)
+                    each.charged = 0; // it holds for any interval in which all of them wait
+            one.charged += charged;
+            if (random() % 2 == 0) {
+                const auto which = random() % running.size();
+                queue.finished(running[which].first, running[which].second, running[which].second);
+                running.erase(running.begin() + static_cast<std::ptrdiff_t>(which));
+            }
+            if (step < 200)
+                continue;
+            for (const auto& a : all)
+                for (const auto& b : all)
+                    ASSERT_LE(a.charged - b.charged, a.largest + b.largest + 1) << "seed " << seed << " step " << step;
+        }
+    }
+}
+
+TEST(fair_queue_test, what_a_tenant_is_behind_for_has_an_end)
+{
+    fair_queue queue({.concurrency = 1'000, .debt_max = std::chrono::seconds(10)});
+    const auto slow = queue.tenant("slow"), other = queue.tenant("other");
+    const auto slow_lane = queue.lane(slow, "f"), lane = queue.lane(other, "f");
+    queue.push_back(slow_lane, {0, 1});
+    queue.finished(slow_lane, queue.next()->charged, std::chrono::hours(1));
+    queue.push_back(slow_lane, {0, 2});
+    for (std::uint64_t i = 0; i < 200; ++i)
+        queue.push_back(lane, {0, 10 + i});
+    std::uint64_t others = 0;
+    for (auto next = queue.next(); next && next->lane != slow_lane; next = queue.next())
+        ++others;
+    EXPECT_EQ(others, 100u) << "10 s of calls that are charged 100 ms";
 }
