@@ -145,7 +145,8 @@ std::optional<fair_queue::pick> fair_queue::next()
     auto& lane = lanes_[index];
     served_at_ = std::max(served_at_, tenant.of_all.used);
     tenant.served_at = std::max(tenant.served_at, lane.of_tenant.used);
-    const pick taken{index, lane.items.front(), lane.mean.value_or(options_.first_charge)};
+    // Who is served has used what others have: with a charge of `debt_max` at most it is not beyond that, and what is given back is what was charged.
+    const pick taken{index, lane.items.front(), std::min(lane.mean.value_or(options_.first_charge), options_.debt_max)};
     lane.items.pop_front();
     --waiting_;
     ++tenant.running;

@@ -435,6 +435,30 @@ TEST(fair_queue_test, nobody_gets_ahead_by_more_than_a_charge_of_each)
     }
 }
 
+TEST(fair_queue_test, a_long_call_that_is_given_back_saves_nothing_up)
+{
+    fair_queue queue({.concurrency = 1'000, .debt_max = std::chrono::seconds(10)});
+    const auto tenant = queue.tenant("of a long one");
+    const auto slow = queue.lane(tenant, "slow"), brief = queue.lane(tenant, "brief"), other = queue.lane(queue.tenant("other"), "f");
+    queue.push_back(slow, {0, 1});
+    queue.finished(slow, queue.next()->charged, std::chrono::hours(1));
+    queue.push_back(slow, {0, 2});
+    auto next = queue.next();
+    ASSERT_EQ(next->lane, slow);
+    queue.push_back(brief, {0, 3});
+    queue.give_back(*next);
+    queue.hold_lane(slow, true); // no replica takes it
+    std::map<fair_queue::lane_index, int> served;
+    for (std::uint64_t i = 0; i < 1'000; ++i) {
+        queue.push_back(brief, {0, 10 + i});
+        queue.push_back(other, {1, 10 + i});
+    }
+    for (int turn = 0; turn < 500; ++turn)
+        ++served[queue.next()->lane];
+    EXPECT_LE(served[brief], served[other]) << "its tenant has its share, not an hour that it did not use";
+    EXPECT_GE(served[brief], 150) << "nor is it behind for more than the first one's";
+}
+
 TEST(fair_queue_test, what_a_tenant_is_behind_for_has_an_end)
 {
     fair_queue queue({.concurrency = 1'000, .debt_max = std::chrono::seconds(10)});
