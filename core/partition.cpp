@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace sluice::core {
 
@@ -56,10 +57,10 @@ void partition::journal_message(const log_message& message, std::vector<action>&
 bool partition::follows(std::uint64_t sequence, std::vector<action>& out)
 {
     const auto jumped = journal_next_ == 0 ? 0 : sequence - journal_next_;
-    const auto range = std::to_string(journal_next_) + " to " + std::to_string(sequence - 1);
-    journal_next_ = sequence + 1;
+    const auto expected = std::exchange(journal_next_, sequence + 1);
     if (jumped == 0)
         return true;
+    const auto range = std::to_string(expected) + " to " + std::to_string(sequence - 1);
     if (jumped > journal_missing_) {
         close("journal sequences " + range + " were removed while it was replayed", false, out);
         return false;
