@@ -1,5 +1,6 @@
 #include "adapters/nats/link.hpp"
 
+#include "adapters/nats/connect_guard.hpp"
 #include "adapters/nats/server_greeting.hpp"
 #include "core/option_checks.hpp"
 
@@ -66,10 +67,15 @@ std::vector<std::string> split(const std::string& comma_list)
     return parts;
 }
 
-void set_servers(natsOptions* into, const connection_options& options, const std::vector<std::string>& more_servers)
+std::vector<std::string> servers_of(const connection_options& options, const std::vector<std::string>& more_servers)
 {
     auto servers = split(options.url);
     servers.insert(servers.end(), more_servers.begin(), more_servers.end());
+    return servers;
+}
+
+void set_servers(natsOptions* into, const connection_options& options, const std::vector<std::string>& servers)
+{
     std::vector<const char*> names;
     names.reserve(servers.size());
     for (const auto& server : servers)
@@ -94,13 +100,12 @@ void set_security(natsOptions* into, const connection_options& options)
               "nats certificate '" + options.cert_file + "' with key '" + options.key_file + "'");
 }
 
-options_handle make_options(const connection_options& from, const std::vector<std::string>& more_servers,
-                            std::chrono::milliseconds deadline)
+options_handle make_options(const connection_options& from, const std::vector<std::string>& servers, std::chrono::milliseconds deadline)
 {
     natsOptions* raw = nullptr;
     check(natsOptions_Create(&raw), "nats options");
     options_handle options(raw);
-    set_servers(raw, from, more_servers);
+    set_servers(raw, from, servers);
     set_security(raw, from);
     check(natsOptions_SetName(raw, from.name.c_str()), "nats name");
     check(natsOptions_SetTimeout(raw, std::max<std::int64_t>(deadline.count(), 1)), "nats timeout");
@@ -122,11 +127,15 @@ link::link(boost::asio::io_context& io, const connection_options& options, const
            std::chrono::milliseconds deadline)
     : watch_(std::make_shared<socket_watch>(io))
 {
-    const auto nats_options = make_options(options, more_servers, deadline);
+    const auto servers = servers_of(options, more_servers);
+    const auto nats_options = make_options(options, servers, deadline);
     auto hold = std::make_unique<socket_watch::hold>(watch_);
     check(socket_watch::install(nats_options.get(), hold.get()), "nats event loop");
     natsConnection* raw = nullptr;
-    check(natsConnection_Connect(&raw, nats_options.get()), "connecting to " + core::without_userinfo(options.url));
+    {
+        const connect_guard guard(servers, deadline);
+        check(natsConnection_Connect(&raw, nats_options.get()), "connecting to " + core::without_userinfo(options.url));
+    }
     static_cast<void>(hold.release()); // the library's now, until it detaches
     connection_.reset(raw);
     char url[512];

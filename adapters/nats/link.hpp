@@ -18,7 +18,8 @@ namespace sluice::nats {
 
 class link {
 public:
-    // Blocks for the handshake; any thread. Throws std::runtime_error saying why. `more_servers` are tried too.
+    // Blocks for the handshake; any thread. Throws std::runtime_error saying why. `more_servers` are tried too. The deadline is for each
+    // server; one that hangs in its handshake may take half as long again.
     link(boost::asio::io_context& io, const connection_options& options, const std::vector<std::string>& more_servers,
          std::chrono::milliseconds deadline);
     ~link(); // loop thread; sends what is buffered as far as the socket takes it, never blocks
@@ -50,7 +51,7 @@ public:
     connector(boost::asio::io_context& io, connection_options options, std::function<void(std::unique_ptr<link>)> on_link)
         : io_(io), options_(std::move(options)), on_link_(std::move(on_link))
     {}
-    ~connector(); // waits for an attempt under way, at most its deadline
+    ~connector(); // waits for an attempt under way
 
     // Throws link::refused at once, or what the last attempt threw when the time is up or it was stopped.
     std::unique_ptr<link> first(std::chrono::milliseconds within);

@@ -15,26 +15,6 @@ namespace {
 
 constexpr std::size_t greeting_bytes_max = 64 * 1024;
 
-struct address {
-    std::string host, port;
-};
-
-address address_of(std::string url)
-{
-    if (const auto scheme = url.find("://"); scheme != url.npos)
-        url.erase(0, scheme + 3);
-    if (const auto at = url.rfind('@'); at != url.npos)
-        url.erase(0, at + 1);
-    url.resize(std::min(url.find('/'), url.size()));
-    const auto colon = url.rfind(':');
-    if (colon == url.npos || url.find(']', colon) != url.npos)
-        return {url, "4222"};
-    std::string host = url.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[')
-        host = host.substr(1, host.size() - 2);
-    return {host, url.substr(colon + 1)};
-}
-
 std::string read_line(int fd)
 {
     std::string text;
@@ -60,6 +40,22 @@ std::string version_in(const std::string& line)
     return version && version->is_string() ? std::string(version->get_string()) : std::string();
 }
 
+}
+
+server_address address_of(std::string url)
+{
+    if (const auto scheme = url.find("://"); scheme != url.npos)
+        url.erase(0, scheme + 3);
+    if (const auto at = url.rfind('@'); at != url.npos)
+        url.erase(0, at + 1);
+    url.resize(std::min(url.find('/'), url.size()));
+    const auto colon = url.rfind(':');
+    if (colon == url.npos || url.find(']', colon) != url.npos)
+        return {url, "4222"};
+    std::string host = url.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[')
+        host = host.substr(1, host.size() - 2);
+    return {host, url.substr(colon + 1)};
 }
 
 std::string announced_version(const std::string& url, std::chrono::milliseconds deadline)

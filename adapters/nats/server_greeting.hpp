@@ -2,11 +2,18 @@
 #include <chrono>
 #include <string>
 
-// What a NATS server says of itself before anything else (INFO), which nats.c 3.4.1 keeps to itself. Internal to adapters/nats.
+// A server's address, and what a NATS server says of itself before anything else (INFO), which nats.c 3.4.1 keeps to itself. Internal
+// to adapters/nats.
 namespace sluice::nats {
 
-// The version that the server at this URL ("nats://host:port") announces, over a connection of its own; empty when it cannot be
-// had. Blocks,
+struct server_address {
+    std::string host, port; // as written; 4222 where there is no port
+};
+
+// Of "nats://user:password@host:port" or "host:port".
+server_address address_of(std::string url);
+
+// The version that the server at this URL ("nats://host:port") announces, over a connection of its own; empty when it cannot be had. Blocks,
 // at most for the deadline and a name's resolution.
 std::string announced_version(const std::string& url, std::chrono::milliseconds deadline);
 

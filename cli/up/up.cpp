@@ -158,6 +158,7 @@ private:
         try {
             const auto url = gateway_url(state_);
             say(url);
+            nats_answered_ = std::chrono::steady_clock::now();
             watch_nats();
             if (with_.run.empty())
                 return;
@@ -178,31 +179,38 @@ private:
         to.url = nats_url_;
         to.user = "sluice";
         to.password = state_.keep_secret("nats-password").value;
+        to.connect_deadline = with_.nats_answer_deadline / 8;
         try {
             nats_ = std::make_unique<nats::connection>(loop_, std::move(to));
-        } catch (const std::runtime_error&) {
-            return ask_again_.after(with_.nats_answer_deadline / 8, [this] { watch_nats(); }); // it died just now
+        } catch (const std::runtime_error&) { // it died just now, or blocked itself
+            judge_nats(false);
+            return ask_again_.after(with_.nats_answer_deadline / 8, [this] { watch_nats(); });
         }
         nats_answered_ = std::chrono::steady_clock::now();
         ask_nats();
     }
 
-    // nats-server 2.9 can block itself for ever, with the process alive: a write that fails because the disk is full does it. What it
-    // has stored is not touched by a kill.
     void ask_nats()
     {
         nats_->request("$JS.API.INFO", {}, with_.nats_answer_deadline / 4, [this](const boost::system::result<std::string>& answer) {
-            const auto* const server = children_.find("nats-server");
-            const auto now = std::chrono::steady_clock::now();
-            if (answer || !server->ready())
-                nats_answered_ = now;
-            if (now - nats_answered_ >= with_.nats_answer_deadline) {
-                log_->error("killed: does not answer role=nats-server deadline_ms={}", with_.nats_answer_deadline.count());
-                process::signal(*server->running(), SIGKILL);
-                nats_answered_ = now;
-            }
+            judge_nats(answer.has_value());
             ask_again_.after(with_.nats_answer_deadline / 8, [this] { ask_nats(); });
         });
+    }
+
+    // nats-server 2.9 can block itself for ever, with the process alive: a write that fails because the disk is full does it. What it
+    // has stored is not touched by a kill.
+    void judge_nats(bool answered)
+    {
+        const auto* const server = children_.find("nats-server");
+        const auto now = std::chrono::steady_clock::now();
+        if (answered || !server->ready())
+            nats_answered_ = now;
+        if (now - nats_answered_ < with_.nats_answer_deadline)
+            return;
+        log_->error("killed: does not answer role=nats-server deadline_ms={}", with_.nats_answer_deadline.count());
+        process::signal(*server->running(), SIGKILL);
+        nats_answered_ = now;
     }
 
     void say(const std::string& url)

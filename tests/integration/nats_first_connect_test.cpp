@@ -1,13 +1,67 @@
+#include "adapters/nats/connection.hpp"
 #include "adapters/process/process.hpp"
 #include "tests/support/loop_until.hpp"
 #include "tests/support/raw_socket.hpp"
 #include "tests/support/role_main.hpp"
 #include "tests/support/temp_folder.hpp"
 
+#include <atomic>
 #include <optional>
+#include <thread>
 
-// A role that is asked to end while it still waits for its NATS server.
+// A server that takes the connection and does not go on: a role that is asked to end meanwhile ends, and every wait has its deadline.
 namespace sluice::test {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Greets each connection as a server does, and answers CONNECT and PING only while it is told to. On a thread of its own, as its clients block.
+class half_server {
+public:
+    half_server() : listener_(loop_)
+    {
+        listener_.on_accept = [this](raw_socket& from) {
+            from.on_bytes = [this, &from] {
+                if (answers && from.received.find("PING") != from.received.npos)
+                    from.send("PONG\r\n");
+                from.received.clear();
+            };
+            from.send(R"(INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":1048576})"
+                      "\r\n");
+            ++greeted;
+        };
+        thread_ = std::thread([this] { loop_.run(); });
+    }
+    ~half_server()
+    {
+        loop_.context().stop();
+        thread_.join();
+    }
+
+    nats::connection_options where() const
+    {
+        nats::connection_options to;
+        to.url = "nats://127.0.0.1:" + std::to_string(listener_.port());
+        to.connect_deadline = 100ms;
+        to.reconnect_wait = 1ms;
+        return to;
+    }
+    void hang_up()
+    {
+        loop_.post([this] { listener_.accepted.clear(); });
+    }
+
+    std::atomic<bool> answers = false;
+    std::atomic<unsigned> greeted = 0;
+
+private:
+    loop loop_;
+    raw_listener listener_;
+    std::thread thread_;
+};
+
+}
 
 TEST(nats_first_connect, is_ended_by_sigterm_at_once)
 {
@@ -29,6 +83,35 @@ TEST(nats_first_connect, is_ended_by_sigterm_at_once)
         ASSERT_TRUE(loop_until(on, [&] { return ended.has_value(); })) << role;
         EXPECT_EQ(ended->code, 0) << role; // 1 once it has given up waiting
     }
+}
+
+TEST(nats_first_connect, a_server_that_hangs_after_its_greeting_is_given_up)
+{
+    const half_server server;
+    loop on;
+    EXPECT_THROW(nats::connection(on, server.where()), std::runtime_error);
+    EXPECT_GE(server.greeted, 1U);
+}
+
+TEST(nats_first_connect, a_connection_that_is_being_made_anew_to_a_server_that_hangs_is_tried_again_and_closes)
+{
+    half_server server;
+    server.answers = true;
+    loop on;
+    {
+        nats::connection connection(on, server.where());
+        ASSERT_TRUE(connection.connected());
+        server.answers = false;
+        const unsigned before = server.greeted;
+        server.hang_up();
+        ASSERT_TRUE(loop_until(on, [&] {
+            on.post([] {});
+            return server.greeted >= before + 2; // the first of them was given up
+        }));
+        EXPECT_FALSE(connection.connected());
+        connection.close();
+    }
+    EXPECT_TRUE(loop_runs_dry(on));
 }
 
 }
