@@ -6,12 +6,15 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iomanip>
 #include <iostream>
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <vector>
 
 using namespace sluice::testing_support;
 
@@ -37,6 +40,15 @@ void print_history(std::uint64_t seed, mutation how)
 }
 
 namespace {
+
+void on_every_core(const std::function<void()>& work)
+{
+    std::vector<std::thread> threads;
+    for (auto left = std::max(1u, std::thread::hardware_concurrency()); left > 0; --left)
+        threads.emplace_back(work);
+    for (auto& each : threads)
+        each.join();
+}
 
 constexpr std::uint64_t full_run = 100'000; // histories, from which on each fault must have been hit
 constexpr std::uint64_t broken_run = 1'000; // histories, within which a broken engine must be noticed
@@ -94,11 +106,7 @@ TEST(engine_world_test, every_promise_holds_in_random_histories)
     run_of_histories all;
     all.next = first;
     all.end = first + seeds;
-    std::vector<std::thread> threads;
-    for (auto left = std::max(1u, std::thread::hardware_concurrency()); left > 0; --left)
-        threads.emplace_back([&all] { run_some(all); });
-    for (auto& each : threads)
-        each.join();
+    on_every_core([&all] { run_some(all); });
     if (all.failed)
         print_history(all.failed->first, mutation::none);
     ASSERT_FALSE(all.failed) << "seed " << all.failed->first << ": " << all.failed->second;
@@ -130,23 +138,43 @@ TEST(engine_world_test, its_documentation_names_every_fault_and_every_broken_eng
             << each.name;
 }
 
+struct search_of_a_fault {
+    std::atomic<std::uint64_t> next = 1;
+    std::mutex lock;                                              // of what follows
+    std::optional<std::pair<std::uint64_t, std::string>> noticed; // the lowest seed
+    std::map<std::string, int> others;
+};
+
+void search_some(search_of_a_fault& all, const broken_engine& engine)
+{
+    for (auto seed = all.next++; seed <= broken_run; seed = all.next++) {
+        const auto failure = engine_world(seed, engine.how).run();
+        if (!failure)
+            continue;
+        std::lock_guard locked(all.lock);
+        if (failure->find(engine.noticed) == std::string::npos) {
+            ++all.others[*failure];
+            continue;
+        }
+        all.next = broken_run + 1;
+        if (!all.noticed || all.noticed->first > seed)
+            all.noticed = {seed, *failure};
+    }
+}
+
 struct broken_world : testing::TestWithParam<broken_engine> {};
 
 // A simulator that notices nothing proves nothing.
 TEST_P(broken_world, is_noticed)
 {
     const auto& engine = GetParam();
-    std::map<std::string, int> others;
-    for (std::uint64_t seed = 1; seed <= broken_run; ++seed) {
-        const auto failure = engine_world(seed, engine.how).run();
-        if (failure && failure->find(engine.noticed) != std::string::npos) {
-            std::cout << "after " << seed << " histories: " << *failure << '\n';
-            return;
-        }
-        if (failure)
-            ++others[*failure];
+    search_of_a_fault all;
+    on_every_core([&] { search_some(all, engine); });
+    if (all.noticed) {
+        std::cout << "after " << all.noticed->first << " histories: " << all.noticed->second << '\n';
+        return;
     }
-    for (const auto& [failure, times] : others)
+    for (const auto& [failure, times] : all.others)
         std::cout << times << " times: " << failure << '\n';
     FAIL() << "not in " << broken_run << " histories: " << engine.noticed;
 }
