@@ -11,9 +11,18 @@ namespace sluice::core {
 namespace {
 
 // Set by us, or about the connection that the answer came over; never copied from the function's answer.
-constexpr std::array<std::string_view, 10> not_copied{
-    "Content-Length",     "Host",       "Date",        "X-Call-Id",      "X-Duration-Seconds", "X-Function-Status",
-    "X-Sluice-Truncated", "User-Agent", "traceparent", "X-Function-Name"};
+constexpr std::array<std::string_view, 12> not_copied{"Content-Length",
+                                                      "Host",
+                                                      "Date",
+                                                      "X-Call-Id",
+                                                      "X-Duration-Seconds",
+                                                      "X-Function-Status",
+                                                      "X-Sluice-Truncated",
+                                                      "User-Agent",
+                                                      "traceparent",
+                                                      "X-Function-Name",
+                                                      "X-Retry",
+                                                      "X-Retry-Max"};
 
 bool copied(const header& field)
 {
@@ -28,13 +37,16 @@ std::string seconds(std::chrono::microseconds took)
     return text.data();
 }
 
-void append_own_fields(std::string& head, const invocation& call, const outcome& last, unsigned status)
+void append_own_fields(std::string& head, const invocation& call, const outcome& last, unsigned status, attempts_made tried)
 {
     const auto asked = std::string_view(*call.payload).substr(call.fields_at, call.body_at - 2 - call.fields_at);
     append_field(head, "X-Call-Id", field_of(asked, "X-Call-Id"));
     append_field(head, "X-Function-Name", call.function.full());
     append_field(head, "X-Function-Status", std::to_string(status));
     append_field(head, "X-Duration-Seconds", seconds(last.took));
+    if (tried.attempts > 1)
+        append_field(head, "X-Retry", std::to_string(tried.attempts - 1));
+    append_field(head, "X-Retry-Max", std::to_string(tried.retries_max));
     append_field(head, "User-Agent", std::string("sluice-queue-worker/") + release);
     if (auto trace = field_of(asked, "traceparent"); !trace.empty())
         append_field(head, "traceparent", trace);
@@ -42,11 +54,11 @@ void append_own_fields(std::string& head, const invocation& call, const outcome&
 
 }
 
-journal::answered make_callback(const invocation& call, const verdict& decided, const outcome& last, std::uint32_t attempts)
+journal::answered make_callback(const invocation& call, const verdict& decided, const outcome& last, attempts_made tried)
 {
     journal::answered made;
     made.call = {call.sequence, call.id_hash};
-    made.attempts = attempts;
+    made.attempts = tried.attempts;
     made.status = decided.status;
     made.dead = decided.kind == verdict_kind::dead;
     made.url = call.callback_url;
@@ -64,7 +76,7 @@ journal::answered make_callback(const invocation& call, const verdict& decided, 
         append_field(made.head, "Content-Type", "text/plain; charset=utf-8");
         made.body = decided.reason + "\n";
     }
-    append_own_fields(made.head, call, last, decided.status);
+    append_own_fields(made.head, call, last, decided.status, tried);
     return made;
 }
 

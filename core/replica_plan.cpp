@@ -1,5 +1,7 @@
 #include "core/replica_plan.hpp"
 
+#include "core/retry_policy.hpp"
+
 #include "core/invocation.hpp"
 #include "core/reconcile.hpp"
 #include "core/replica_setup.hpp"
@@ -120,6 +122,8 @@ parsed<function_spec> parse_runnable_deployment(std::string_view json, const dep
         return std::move(*plan->wrong_label);
     if (plan->replicas > bounds.replicas_max)
         return field_error{"labels.com.openfaas.scale.min", "is more than function_replicas_max, " + std::to_string(bounds.replicas_max)};
+    if (auto wrong = with_annotations(spec->annotations, {}).problems; !wrong.empty())
+        return field_error{"annotations", std::move(wrong.front())};
     return spec;
 }
 

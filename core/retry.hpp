@@ -1,17 +1,13 @@
 #pragma once
+#include "core/retry_policy.hpp"
 #include "sluice/outcome.hpp"
 #include "sluice/time.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace sluice::core {
-
-struct retry_policy {
-    std::uint32_t attempts_max = 10; // attempts that may have executed the function
-    milliseconds wait_min{1'000};    // before the second attempt, doubling
-    milliseconds wait_max{120'000};
-};
 
 // What to do after one attempt.
 enum class verdict_kind : std::uint8_t {
@@ -30,11 +26,26 @@ struct verdict {
 
 // Doubling from min to max; `attempt` counts from 1.
 milliseconds backoff(std::uint32_t attempt, milliseconds min, milliseconds max) noexcept;
+// Drawn from a wait by a random number; at least a millisecond.
+milliseconds drawn(milliseconds wait, jitter how, std::uint64_t random) noexcept;
 
-// Pure. `attempt` counts from 1 and includes this one. A broken connection is retried, and an error that a core component reports of
-// itself (X-OpenFaaS-Internal with 500 or 502); a full replica (its limiter's 429) and a refused connection give the call back; a
-// function's own answer, an error status included, stands; a call that ran out of its time is dead.
-verdict after(const outcome& attempt_outcome, std::uint32_t attempt, const retry_policy& policy);
+// The wait that Retry-After asks for (RFC 9110, 10.2.3): seconds, or a date in any of the three forms of 5.6.7, by our clock; a date that has
+// passed is no wait. Nothing when it is neither. At most retry_wait_limit.
+std::optional<milliseconds> parse_retry_after(std::string_view text, unix_ms now);
+
+// When an attempt ended, and a random number for its jitter.
+struct attempt_end {
+    unix_ms at = 0;
+    std::uint64_t random = 0;
+};
+
+// Pure. `attempt` counts from 1 and includes this one.
+// Retried: a broken connection; an error that a core component reports of itself (X-OpenFaaS-Internal), but for 401 and 403, which asking again
+// does not help; a function's own answer with one of the policy's codes; no answer in the call's time where 504 is one of them. Without
+// attempts left it is dead. Retry-After of 429 and 503 replaces the wait, but for one shorter than wait_min.
+// Given back, not counted: a 429, a replica's limiter's or the function's own where 429 is among the codes, and a refused connection.
+// Any other answer stands, an error status included.
+verdict after(const outcome& attempt_outcome, std::uint32_t attempt, const retry_policy& policy, attempt_end end);
 
 // After a callback that was not delivered.
 struct callback_policy {

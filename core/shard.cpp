@@ -60,7 +60,7 @@ std::uint32_t shard::function_index(const function_name& name)
     if (known != function_names_.end())
         return known->second;
     const auto index = static_cast<std::uint32_t>(functions_.size());
-    functions_.push_back(std::make_unique<function_state>(name, options_.replica_inflight_default));
+    functions_.push_back(std::make_unique<function_state>(name, options_));
     function_names_.emplace(name, index);
     out_.push_back(act::lookup{name});
     return index;
@@ -113,6 +113,12 @@ void shard::set_exists(const function_name& name, bool exists, instant now)
     if (!exists)
         timers_.push({now.mono + options_.missing_function_grace, timer_kind::function_missing, {known->second, function.missing_timer}});
     hold(function, false);
+}
+
+void shard::set_retry(const function_name& name, retry_policy policy)
+{
+    if (auto known = function_names_.find(name); known != function_names_.end())
+        functions_[known->second]->retry = std::move(policy);
 }
 
 // ---- time

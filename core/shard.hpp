@@ -23,6 +23,7 @@ struct shard_options {
     std::uint32_t inflight_max = 1'024;          // running calls in all
     std::uint32_t replica_inflight_default = 50; // for a replica that declares no max_inflight
     retry_policy retry{};
+    milliseconds age_max{24 * 3'600'000};         // a call that no replica took for that long since its acceptance is dead
     milliseconds missing_function_grace{300'000}; // calls of a function that does not exist wait that long, then are dead
     std::uint32_t callbacks_max = 512;            // callbacks under way in all
     std::uint32_t tenant_callbacks = 64;          // and of a tenant
@@ -71,6 +72,7 @@ public:
     // What is known of functions: their replicas, and whether they exist. Until told, neither is known, and their calls wait.
     void set_replicas(const function_name& function, const std::vector<endpoint>& replicas);
     void set_exists(const function_name& function, bool exists, instant now);
+    void set_retry(const function_name& function, retry_policy policy);
 
     // Starts no call from now on; what runs is finished and recorded, and callbacks that are due are sent.
     void drain() { draining_ = true; }
@@ -96,9 +98,12 @@ public:
 
 private:
     struct function_state {
-        function_state(function_name of, std::uint32_t inflight_default) : name(std::move(of)), slots(inflight_default) {}
+        function_state(function_name of, const shard_options& with)
+            : name(std::move(of)), slots(with.replica_inflight_default), retry(with.retry)
+        {}
         function_name name;
         permits slots;
+        retry_policy retry;
         std::optional<bool> exists;
         std::uint64_t missing_timer = 0; // number of the timer that counts
         bool gone = false;               // it has not existed for the whole grace: its calls are dead
@@ -163,6 +168,7 @@ private:
 
     void fetch(call_key key, call& what, attempt& with);
     void run(call_key key, call& what, attempt& with, instant now);
+    verdict decide(const call* what, const retry_policy& policy, const outcome& result, instant now) const;
     void finish(call_key key, call& what, const verdict& decided, const outcome& last);
     void release(call_key key, const attempt& with, std::optional<fair_queue::work> used);
     void give_back(call_key key, call& what);

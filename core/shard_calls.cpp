@@ -258,6 +258,16 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
     wait_until(key, now.mono + milliseconds(200), timer_kind::attempt_due);
 }
 
+// Another random number for each attempt of each call, the same one wherever it is decided again.
+verdict shard::decide(const call* what, const retry_policy& policy, const outcome& result, instant now) const
+{
+    const auto number = what ? what->attempts + 1 : 1;
+    auto decided = after(result, number, policy, {now.wall, what ? hash_id(std::to_string(what->id_hash + number)) : 0});
+    if (decided.kind == verdict_kind::give_back && what && now.wall - what->body->accepted_at > options_.age_max.count())
+        decided.kind = verdict_kind::dead;
+    return decided;
+}
+
 void shard::attempt_finished(call_key key, const outcome& result, instant now)
 {
     const auto under_way = attempts_.find(key);
@@ -265,7 +275,7 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
         return;
     const auto with = under_way->second;
     auto* what = find(key);
-    const auto decided = after(result, what ? what->attempts + 1 : 1, options_.retry);
+    const auto decided = decide(what, functions_[lanes_[with.lane].function]->retry, result, now);
     const auto used = std::chrono::duration_cast<fair_queue::work>(now.mono - with.began);
     release(key, with, decided.kind == verdict_kind::give_back ? std::nullopt : std::optional(used));
     if (!what)
@@ -316,7 +326,8 @@ void shard::finish(call_key key, call& what, const verdict& decided, const outco
         record_settled(key, what, dead ? journal::settled::how_kind::dead : journal::settled::how_kind::done, decided.status);
     } else {
         what.state = call_state::recording;
-        at(key.slot)->record(make_callback(*what.body, decided, last, what.attempts));
+        at(key.slot)->record(
+            make_callback(*what.body, decided, last, {what.attempts, functions_[lanes_[what.lane].function]->retry.retries_max}));
     }
     if (dead)
         out_.push_back(act::warn{key.slot,

@@ -18,9 +18,14 @@ void add_shard(config::table& table, core::shard_options& into)
     table.number("inflight_max", "running calls in all", into.inflight_max, 1, 100'000);
     table.number("replica_inflight_default", "calls in flight at a replica that declares no max_inflight", into.replica_inflight_default, 1,
                  10'000);
-    table.number("retry_attempts_max", "attempts of a call whose connection breaks", into.retry.attempts_max, 1, 1'000);
-    table.duration("retry_wait_min", "before the second attempt, then doubling", into.retry.wait_min, milliseconds(1), hours(1));
-    table.duration("retry_wait_max", "between two attempts", into.retry.wait_max, milliseconds(1), hours(24));
+    table.number("retries_max", "attempts after the first, of a call whose function fails in a way that is retried", into.retry.retries_max,
+                 0, core::retries_limit);
+    table.duration("retry_wait_min", "before the second attempt, then doubling", into.retry.wait_min, milliseconds(0),
+                   core::retry_wait_limit);
+    table.duration("retry_wait_max", "between two attempts, unless the function asks for more (Retry-After)", into.retry.wait_max,
+                   milliseconds(0), core::retry_wait_limit);
+    table.duration("call_age_max", "a call that no replica takes (429, refused) for that long since its acceptance is dead", into.age_max,
+                   milliseconds(1'000), hours(24 * 30));
     table.duration("missing_function_grace", "calls of a function that does not exist wait that long, then are dead",
                    into.missing_function_grace, milliseconds(0), hours(24));
     table.number("callbacks_max", "callbacks under way in all", into.callbacks_max, 1, 100'000);
@@ -81,6 +86,10 @@ void add_to(config::table& table, options& into)
     table.duration("drain_deadline", "running calls get that long to finish at shutdown", into.drain_deadline, milliseconds(0), hours(1));
     table.bytes("body_bytes_budget", "bodies of waiting calls kept in memory", into.shard.body_bytes_budget, 0, 1ull << 40);
     table.bytes("answer_bytes_budget", "answers of waiting callbacks kept in memory", into.shard.answer_bytes_budget, 0, 1ull << 40);
+    table.text("retry_codes", "statuses of a function that are retried", into.retry_codes,
+               [](const std::string& text) { core::parse_retry_codes(text); });
+    table.choice("retry_jitter", "the wait is as computed, or drawn from nothing to that, or from half of it to that", into.retry_jitter,
+                 {"exponential", "full", "equal"});
     add_shard(table, into.shard);
 }
 

@@ -30,6 +30,8 @@ struct options {
     std::string callback_ca_file;                            // PEM; empty: the system's
     milliseconds left_alone_wait{30'000};                    // before a partition that was left alone is tried again
     milliseconds drain_deadline{30'000};                     // running calls get that long to finish at shutdown
+    std::string retry_codes = "408,429,500,502,503,504";     // see retry_policy
+    std::string retry_jitter = "exponential";
     core::shard_options shard = [] {
         core::shard_options with;
         with.partitions.reserve.call_timeout = milliseconds(0); // a dead worker's calls do not hold up its tenants

@@ -30,6 +30,7 @@ shard_runner::shard_runner(loop& on, core::shard_options with, milliseconds left
                            lease_keeper& leases, core::directory& functions, call_sender& calls, callback_sender& callbacks,
                            meters& counted, logger& log)
     : loop_(on),
+      retry_(with.retry),
       shard_(std::move(with)),
       left_alone_wait_(left_alone_wait),
       ports_(std::move(ports)),
@@ -176,7 +177,10 @@ void shard_runner::tell_about(const function_name& function)
     if (!functions_.current())
         return;
     const auto now = clock_now();
-    shard_.set_exists(function, functions_.find(function) || functions_.unknown(function), now);
+    const auto* spec = functions_.find(function);
+    shard_.set_exists(function, spec || functions_.unknown(function), now);
+    if (spec)
+        shard_.set_retry(function, core::with_annotations(spec->annotations, retry_).policy);
     const auto* running = functions_.endpoints(function);
     shard_.set_replicas(function, running ? running->replicas : std::vector<endpoint>{});
     turn_soon();

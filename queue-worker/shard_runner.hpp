@@ -104,6 +104,7 @@ private:
     void tell_about_all();
 
     loop& loop_;
+    core::retry_policy retry_; // of functions that say nothing else
     core::shard shard_;
     milliseconds left_alone_wait_; // before a partition that was left alone is tried again
     std::vector<partition_ports> ports_;

@@ -62,6 +62,8 @@ worker::worker(loop& on, nats::connection& store, const options& with, logger& l
 core::shard_options worker::shard_options() const
 {
     auto with = options_.shard;
+    with.retry.codes = core::parse_retry_codes(options_.retry_codes);
+    with.retry.jitter = core::parse_jitter(options_.retry_jitter);
     auto& batch_bytes_max = with.partitions.writer.batch_bytes_max;
     batch_bytes_max = std::min<std::uint64_t>(batch_bytes_max, answer_room(store_.payload_bytes_max()));
     with.partitions.record_bytes_max = answer_room(store_.payload_bytes_max());

@@ -100,10 +100,11 @@ protected:
         ASSERT_TRUE(opened && (*opened)->has_value());
         into = std::move(***opened);
     }
-    void deploy()
+    void deploy(string_map annotations = {})
     {
         function_spec spec;
         spec.name = name_;
+        spec.annotations = std::move(annotations);
         function_endpoints running{name_, 1, {{"r1", "127.0.0.1", function_.port(), 8, "token-1", true}}};
         put(*functions_, name_.key(), core::encode(spec));
         put(*endpoints_, name_.key(), core::encode(running));

@@ -63,6 +63,30 @@ TEST_F(queue_worker_test, a_call_that_was_running_when_the_worker_died_runs_agai
     function_.held.clear();
 }
 
+TEST_F(queue_worker_test, a_function_that_fails_is_retried_as_its_annotations_say_across_a_restart)
+{
+    deploy({{"com.openfaas.retry.attempts", "3"}, {"com.openfaas.retry.min_wait", "1ms"}, {"com.openfaas.retry.codes", "500"}});
+    function_.answer = {500, {}, "not yet"};
+    start_worker();
+    accept("failing", "x", true);
+    ASSERT_TRUE(until([&] { return function_.calls.size() >= 2; }));
+    kill_worker();
+    start_worker();
+    ASSERT_TRUE(until([&] { return !receiver_.calls.empty(); }));
+    const auto& callback = receiver_.calls[0];
+    EXPECT_EQ(callback.body, "not yet") << "the last answer";
+    EXPECT_EQ(*find(callback.fields, "X-Function-Status"), "500");
+    EXPECT_EQ(*find(callback.fields, "X-Retry"), "3");
+    EXPECT_EQ(*find(callback.fields, "X-Retry-Max"), "3");
+    EXPECT_GE(function_.calls.size(), 4u);
+    EXPECT_LE(function_.calls.size(), 6u) << "beyond those counted, what the dead worker had under way and not on record";
+    function_.answer.status = 503;
+    accept("not listed", "x", true);
+    ASSERT_TRUE(until([&] { return receiver_.calls.size() == 2; }));
+    EXPECT_EQ(*find(receiver_.calls[1].fields, "X-Function-Status"), "503");
+    EXPECT_EQ(find(receiver_.calls[1].fields, "X-Retry"), nullptr);
+}
+
 TEST_F(queue_worker_test, a_callback_that_fails_is_tried_again_without_executing_again)
 {
     receiver_.answer.status = 500;

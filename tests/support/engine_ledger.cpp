@@ -116,7 +116,8 @@ void ledger::attempt_ended(const ownership& by, const act::dispatch& what, const
         return;
     auto& mine = call->owners[by.owner];
     mine.running = false;
-    mine.next_is_another = result.kind == outcome_kind::unreachable || result.reply.status == 502;
+    mine.next_is_another = result.kind == outcome_kind::unreachable || result.reply.status == 502
+        || (limits_.errors_retried && (result.kind == outcome_kind::timed_out || result.reply.status >= 500));
     --worker->second.calls;
     --worker->second.tenants[call->what.tenant];
     --worker->second.replicas[what.target->replica];

@@ -19,7 +19,8 @@ public:
     struct limits {
         std::uint32_t tenant_concurrency = 0, inflight_max = 0, replica_slots = 0, tenant_callbacks = 0, callbacks_max = 0,
                       attempts_max = 0;
-        bool reserved = false; // calls run only where they are reserved on record
+        bool errors_retried = false; // a function's own, and calls that ran out of their time
+        bool reserved = false;       // calls run only where they are reserved on record
     };
     // One ownership of a partition by one incarnation of a worker.
     struct ownership {

@@ -19,7 +19,11 @@ shard_options random_options(dice& random)
     shard_options made;
     made.tenant_concurrency = 3;
     made.inflight_max = 6;
-    made.retry = {random.below(2) ? 2u : 4u, milliseconds(20), milliseconds(100)};
+    made.retry.retries_max = random.below(2) ? 1 : 3;
+    made.retry.wait_min = milliseconds(20);
+    made.retry.wait_max = milliseconds(100);
+    if (random.below(2) == 0)
+        made.retry.codes.clear(); // a function's own error stands
     made.missing_function_grace = milliseconds(300);
     made.callbacks_max = 4;
     made.tenant_callbacks = 2;
@@ -45,13 +49,9 @@ shard_options random_options(dice& random)
 
 ledger::limits limits_of(const shard_options& with)
 {
-    return {with.tenant_concurrency,
-            with.inflight_max,
-            environment::replica_slots,
-            with.tenant_callbacks,
-            with.callbacks_max,
-            with.retry.attempts_max,
-            with.partitions.reserve.call_timeout.count() > 0};
+    return {
+        with.tenant_concurrency, with.inflight_max,          environment::replica_slots, with.tenant_callbacks,
+        with.callbacks_max,      with.retry.retries_max + 1, !with.retry.codes.empty(),  with.partitions.reserve.call_timeout.count() > 0};
 }
 
 }
@@ -69,7 +69,7 @@ environment::environment(std::uint64_t seed, mutation how, bool trace)
     options.inflight_max += is(mutation::workers_calls_overbooked) ? 1 : 0;
     options.callbacks_max += is(mutation::callbacks_overbooked) ? 1 : 0;
     options.tenant_callbacks += is(mutation::tenant_callbacks_overbooked) ? 1 : 0;
-    options.retry.attempts_max += is(mutation::one_attempt_more) ? 1 : 0;
+    options.retry.retries_max += is(mutation::one_attempt_more) ? 1 : 0;
     if (auto& counted = options.partitions.reserve.call_timeout; is(mutation::former_calls_not_counted))
         counted = std::min(counted, milliseconds(1));
 }

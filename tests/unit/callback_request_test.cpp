@@ -40,7 +40,8 @@ std::size_t count_of(const std::string& head, const std::string& line)
 
 TEST(callback_request_test, carries_the_answer_and_openfaas_fields)
 {
-    const auto made = make_callback(call(), {verdict_kind::done, {}, 201, {}}, answer_of(201, {{"Content-Type", "a/b"}}, "answer"), 2);
+    const auto made =
+        make_callback(call(), {verdict_kind::done, {}, 201, {}}, answer_of(201, {{"Content-Type", "a/b"}}, "answer"), {2, 10});
     EXPECT_EQ(made.call, (journal::call_ref{9, hash_id("id-9")}));
     EXPECT_EQ(made.attempts, 2u);
     EXPECT_EQ(made.status, 201u);
@@ -54,6 +55,8 @@ TEST(callback_request_test, carries_the_answer_and_openfaas_fields)
     EXPECT_EQ(field_of(made.head, "X-Duration-Seconds"), "1.234567");
     EXPECT_EQ(field_of(made.head, "User-Agent"), std::string("sluice-queue-worker/") + release);
     EXPECT_EQ(field_of(made.head, "traceparent"), "00-aa-bb-01");
+    EXPECT_EQ(field_of(made.head, "X-Retry"), "1");
+    EXPECT_EQ(field_of(made.head, "X-Retry-Max"), "10");
     EXPECT_EQ(count_of(made.head, "X-Sluice-Truncated"), 0u);
 }
 
@@ -69,13 +72,16 @@ TEST(callback_request_test, a_function_cannot_speak_in_our_name)
                          {"Host", "forged"},
                          {"Transfer-Encoding", "chunked"},
                          {"Connection", "close"},
+                         {"X-Retry", "forged"},
+                         {"X-Retry-Max", "forged"},
                          {"X-Own", "kept"}};
-    const auto made = make_callback(call(), {verdict_kind::done, {}, 500, {}}, answer_of(500, forged, "b"), 1);
+    const auto made = make_callback(call(), {verdict_kind::done, {}, 500, {}}, answer_of(500, forged, "b"), {1, 10});
     EXPECT_EQ(count_of(made.head, "forged"), 0u);
     EXPECT_EQ(field_of(made.head, "X-Function-Status"), "500");
     EXPECT_EQ(field_of(made.head, "Content-Length"), "");
     EXPECT_EQ(field_of(made.head, "Transfer-Encoding"), "");
     EXPECT_EQ(field_of(made.head, "Connection"), "");
+    EXPECT_EQ(count_of(made.head, "X-Retry:"), 0u) << "there was none";
     EXPECT_EQ(field_of(made.head, "X-Own"), "kept");
 }
 
@@ -84,7 +90,7 @@ TEST(callback_request_test, a_cut_answer_says_so_with_both_sizes)
     auto cut = answer_of(200, {}, "12345");
     cut.reply.truncated = true;
     cut.reply.body_bytes = 99;
-    const auto made = make_callback(call(), {verdict_kind::done, {}, 200, {}}, cut, 1);
+    const auto made = make_callback(call(), {verdict_kind::done, {}, 200, {}}, cut, {1, 10});
     EXPECT_EQ(field_of(made.head, "X-Sluice-Truncated"), "sent=5 of=99");
     EXPECT_EQ(made.body, "12345");
 }
@@ -92,7 +98,7 @@ TEST(callback_request_test, a_cut_answer_says_so_with_both_sizes)
 TEST(callback_request_test, without_an_answer_the_body_says_why)
 {
     const auto made = make_callback(call("\r\n"), {verdict_kind::dead, {}, 504, "no answer in time"},
-                                    {outcome_kind::timed_out, answer_of(200, {{"X-Stale", "1"}}, "stale").reply, "late", {}}, 1);
+                                    {outcome_kind::timed_out, answer_of(200, {{"X-Stale", "1"}}, "stale").reply, "late", {}}, {1, 10});
     EXPECT_TRUE(made.dead);
     EXPECT_EQ(made.status, 504u);
     EXPECT_EQ(made.body, "no answer in time\n");
@@ -107,8 +113,10 @@ TEST(callback_request_test, when_retries_are_exhausted_the_last_answer_is_posted
 {
     // As OpenFaaS documents it: the last response is posted.
     const auto made =
-        make_callback(call(), {verdict_kind::dead, {}, 502, "watchdog reports status 502"}, answer_of(502, {}, "exec failed"), 3);
+        make_callback(call(), {verdict_kind::dead, {}, 502, "watchdog reports status 502"}, answer_of(502, {}, "exec failed"), {3, 2});
     EXPECT_TRUE(made.dead);
     EXPECT_EQ(made.status, 502u);
     EXPECT_EQ(made.body, "exec failed");
+    EXPECT_EQ(field_of(made.head, "X-Retry"), "2");
+    EXPECT_EQ(field_of(made.head, "X-Retry-Max"), "2");
 }

@@ -51,7 +51,7 @@ void on_every_core(const std::function<void()>& work)
 }
 
 constexpr std::uint64_t full_run = 100'000; // histories, from which on each fault must have been hit
-constexpr std::uint64_t broken_run = 1'000; // histories, within which a broken engine must be noticed
+constexpr std::uint64_t broken_run = 2'000; // histories, within which a broken engine must be noticed
 constexpr std::uint64_t hits_min = 1'000;   // that often
 constexpr std::uint64_t events_min = 200;   // of each history, before all goes well
 

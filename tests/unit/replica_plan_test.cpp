@@ -96,6 +96,8 @@ TEST(replica_plan, a_deployment_that_can_never_start_is_refused_before_it_is_sto
     EXPECT_TRUE(wrong(R"(,"envProcess":"cat","envVars":{"mode":"inproc"})").starts_with("envVars mode"));
     EXPECT_TRUE(wrong(R"(,"envProcess":"cat","envVars":{"exec_timeout":"soon"})").starts_with("envVars exec_timeout"));
     EXPECT_TRUE(wrong(R"(,"envProcess":7)").starts_with("envProcess"));
+    EXPECT_TRUE(wrong(R"(,"envProcess":"cat","annotations":{"com.openfaas.retry.min_wait":"soon"})")
+                    .starts_with("annotations com.openfaas.retry.min_wait"));
 }
 
 TEST(replica_plan, a_static_function_is_read)

@@ -22,14 +22,14 @@ TEST(shard_calls_test, a_call_without_callback_is_settled_by_its_answer)
     EXPECT_EQ(owner.dispatched[0].target->replica, "r1");
     EXPECT_FALSE(owner.engine.quiet());
     owner.hold_appends = true;
-    owner.answer(0, delivered(500));
+    owner.answer(0, delivered(404));
     EXPECT_TRUE(owner.settled.empty()) << "not before it is on record";
     EXPECT_FALSE(owner.engine.quiet());
     owner.release_appends();
     ASSERT_EQ(owner.settled.size(), 1u);
-    EXPECT_EQ(owner.settled[0].status, 500u);
+    EXPECT_EQ(owner.settled[0].status, 404u);
     EXPECT_EQ(owner.settled[0].attempts, 1u);
-    EXPECT_EQ(store.records<journal::settled>(), (std::vector<journal::settled>{{{1, hash_id("id")}, how::done, 1, 500}}));
+    EXPECT_EQ(store.records<journal::settled>(), (std::vector<journal::settled>{{{1, hash_id("id")}, how::done, 1, 404}}));
     EXPECT_EQ(owner.engine.count().live, 0u);
     EXPECT_EQ(owner.engine.count().body_bytes, 0u);
     EXPECT_TRUE(owner.engine.quiet());
@@ -76,7 +76,7 @@ TEST(shard_calls_test, a_broken_connection_is_retried_with_backoff_and_then_dead
 {
     stored_partition store;
     store.accept({});
-    driven_shard owner(store, {.retry = {3, milliseconds(1'000), milliseconds(1'500)}});
+    driven_shard owner(store, {.retry = {2, milliseconds(1'000), milliseconds(1'500)}});
     owner.own();
     owner.replicas("f.s", {owner.replica()});
     owner.answer(0, failed(outcome_kind::unreachable));
@@ -114,18 +114,65 @@ TEST(shard_calls_test, the_next_attempt_waits_for_its_record)
     EXPECT_EQ(owner.dispatched.size(), 3u);
 }
 
-TEST(shard_calls_test, a_call_out_of_time_is_dead_with_504)
+TEST(shard_calls_test, a_call_out_of_time_is_retried_and_then_dead_with_504)
+{
+    stored_partition store;
+    store.accept({.callback = "http://x/"});
+    driven_shard owner(store, {.retry = {1, milliseconds(1'000), milliseconds(1'500)}});
+    owner.own();
+    owner.replicas("f.s", {owner.replica()});
+    owner.answer(0, failed(outcome_kind::timed_out));
+    EXPECT_TRUE(owner.callbacks.empty());
+    owner.advance(milliseconds(1'000));
+    owner.answer(1, failed(outcome_kind::timed_out));
+    ASSERT_EQ(owner.callbacks.size(), 1u);
+    EXPECT_EQ(owner.callbacks[0].what->status, 504u);
+    EXPECT_TRUE(owner.callbacks[0].what->dead);
+    EXPECT_EQ(field_of(owner.callbacks[0].what->head, "X-Function-Status"), "504");
+}
+
+TEST(shard_calls_test, a_function_has_a_retry_policy_of_its_own)
 {
     stored_partition store;
     store.accept({.callback = "http://x/"});
     driven_shard owner(store);
     owner.own();
     owner.replicas("f.s", {owner.replica()});
-    owner.answer(0, failed(outcome_kind::timed_out));
+    retry_policy policy;
+    policy.retries_max = 1;
+    policy.codes = {418};
+    policy.wait_min = milliseconds(7'000);
+    owner.engine.set_retry({"f", "s"}, policy);
+    owner.answer(0, delivered(418));
+    EXPECT_EQ(store.records<journal::retry_scheduled>().at(0).delay_ms, 7'000u);
+    owner.advance(milliseconds(7'000));
+    owner.answer(1, delivered(418));
     ASSERT_EQ(owner.callbacks.size(), 1u);
-    EXPECT_EQ(owner.callbacks[0].what->status, 504u);
+    EXPECT_EQ(owner.callbacks[0].what->status, 418u) << "the last answer is posted";
+    EXPECT_EQ(owner.callbacks[0].what->attempts, 2u);
     EXPECT_TRUE(owner.callbacks[0].what->dead);
-    EXPECT_EQ(field_of(owner.callbacks[0].what->head, "X-Function-Status"), "504");
+}
+
+TEST(shard_calls_test, a_call_that_no_replica_takes_is_dead_once_it_is_too_old)
+{
+    stored_partition store;
+    store.accept({.callback = "http://x/"});
+    constexpr milliseconds before_the_test{1'000'000 - 1'000}; // from its acceptance to the clock's start
+    driven_shard owner(store, {.age_max = before_the_test + milliseconds(10'000)});
+    owner.own();
+    owner.replicas("f.s", {owner.replica()});
+    const auto dispatch_until = [&](milliseconds time) {
+        for (milliseconds gone{0}; gone < time; gone += milliseconds(1'000)) {
+            owner.answer(owner.dispatched.size() - 1, full());
+            owner.advance(milliseconds(1'000));
+        }
+    };
+    dispatch_until(milliseconds(9'000));
+    EXPECT_TRUE(owner.callbacks.empty());
+    dispatch_until(milliseconds(3'000));
+    ASSERT_EQ(owner.callbacks.size(), 1u);
+    EXPECT_EQ(owner.callbacks[0].what->status, 429u);
+    EXPECT_TRUE(owner.callbacks[0].what->dead);
 }
 
 TEST(shard_calls_test, a_function_that_does_not_exist_is_waited_for_and_then_its_calls_are_dead_with_404)

@@ -78,7 +78,7 @@ TEST_F(shard_carrying_test, a_call_that_runs_long_is_carried_and_lets_the_log_go
 
 TEST_F(shard_carrying_test, a_carried_call_goes_on_with_its_attempts_and_its_wait)
 {
-    options.retry = {9, milliseconds(100'000), milliseconds(100'000)};
+    options.retry = {8, milliseconds(100'000), milliseconds(100'000)};
     accept(10);
     driven_shard owner(store, options);
     own(owner);

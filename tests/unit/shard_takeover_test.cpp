@@ -46,7 +46,7 @@ TEST(shard_takeover_test, the_next_owner_goes_on_where_the_journal_ends)
     EXPECT_EQ(second.dispatched[0].call.sequence, 4u);
     ASSERT_EQ(second.callbacks.size(), 1u) << "the answer on record is sent, the function not asked again";
     EXPECT_EQ(second.callbacks[0].what->body, "for the callback");
-    second.advance(milliseconds(1'000));
+    second.advance(milliseconds(10'000));
     ASSERT_EQ(second.dispatched.size(), 2u);
     EXPECT_EQ(second.dispatched[1].call.sequence, 3u);
     EXPECT_EQ(second.dispatched[1].attempt, 2u) << "attempts are counted through a take-over";
