@@ -197,6 +197,7 @@ private:
     bool copying_ = false;          // one is being fetched
     std::uint64_t purge_to_ = 0;    // what the log's check is for
     std::uint64_t check_hash_ = 0;  // of the id that the message is to have
+    std::uint64_t asked_at_ = 0;    // what was read when the log's extent was asked for
     bool purging_ = false;
     bool handed_over_ = false;
     bool suspended_ = false;

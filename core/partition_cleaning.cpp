@@ -84,14 +84,15 @@ void partition::purge_log(std::vector<action>& out)
 }
 
 // A log loses messages from its end. As long as the last one that was read is still itself, so are those before it, and what is removed is what was
-// settled. Where it is not there, it was purged with all before it, by a request whose answer was lost or a former owner's, or the log's reader is
-// about to find out.
+// settled. Where it is not there, it was purged with all before it, by a request whose answer was lost or a former owner's, or it is lost.
 void partition::log_checked(std::uint64_t sequence, const boost::system::result<log_message>& result, std::vector<action>& out)
 {
     if (phase_ != phase::owning || !purging_)
         return;
-    if (!result && result.error() == log_errc::not_found)
+    if (!result && result.error() == log_errc::not_found) {
+        asked_at_ = read_;
         return out.push_back(act::ask_log{slot_});
+    }
     if (!result || suspended_) {
         purging_ = false;
         return;
@@ -103,8 +104,12 @@ void partition::log_checked(std::uint64_t sequence, const boost::system::result<
 
 void partition::log_extent(const boost::system::result<log_info>& result, std::vector<action>& out)
 {
-    if (purging_)
-        log_purged(purge_to_, result && result->first_sequence >= purge_to_, out);
+    if (!purging_ || phase_ != phase::owning)
+        return;
+    if (result && result->last_sequence < asked_at_)
+        return close("the log ends at sequence " + std::to_string(result->last_sequence) + ", before what was read: it has lost its tail",
+                     false, out);
+    log_purged(purge_to_, result && result->first_sequence >= purge_to_, out);
 }
 
 void partition::log_purged(std::uint64_t below, bool done, std::vector<action>& out)

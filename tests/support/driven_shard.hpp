@@ -95,6 +95,7 @@ public:
     instant now{mono_time(std::chrono::hours(1)), 1'000'000};
 
     // Kept back from the engine while set; release_*() lets them through.
+    bool log_unavailable = false; // when asked how far it goes
     bool hold_appends = false, hold_fetches = false, journal_away = false;
     // Kept for the test.
     std::vector<core::act::dispatch> dispatched;
@@ -249,7 +250,13 @@ private:
     void perform(core::act::dispatch& what) { dispatched.push_back(what); }
     void perform(core::act::send_callback& what) { callbacks.push_back(what); }
     void perform(core::act::check_log& what) { engine.log_checked(what.slot, what.sequence, store.log.get(what.sequence)); }
-    void perform(core::act::ask_log& what) { engine.log_extent(what.slot, store.log.info()); }
+    void perform(core::act::ask_log& what)
+    {
+        if (log_unavailable)
+            engine.log_extent(what.slot, log_errc::unavailable);
+        else
+            engine.log_extent(what.slot, store.log.info());
+    }
     void perform(core::act::purge_log& what) { log_purges.push_back(what); }
     void perform(core::act::purge_journal& what)
     {

@@ -108,12 +108,25 @@ TEST_F(shard_cleaning_test, a_log_that_cannot_be_looked_at_is_purged_later)
     own(owner);
     const auto kept = store.log.messages;
     store.log.messages.resize(9); // the last one is not there
+    owner.log_unavailable = true;
     answer(owner, {0, 1, 2, 3, 4, 5});
     EXPECT_TRUE(owner.log_purges.empty());
     EXPECT_TRUE(owner.closed.empty());
     store.log.messages = kept;
     owner.advance(milliseconds(1'000));
     EXPECT_EQ(owner.log_purges.size(), 1u);
+}
+
+TEST_F(shard_cleaning_test, a_log_that_ends_before_what_was_read_is_taken_over_anew)
+{
+    driven_shard owner(store, options);
+    own(owner);
+    store.log.messages.resize(9);
+    answer(owner, {0, 1, 2, 3, 4, 5});
+    EXPECT_TRUE(owner.log_purges.empty());
+    ASSERT_EQ(owner.closed.size(), 1u);
+    EXPECT_FALSE(owner.closed[0].final);
+    EXPECT_EQ(owner.closed[0].reason, "the log ends at sequence 9, before what was read: it has lost its tail");
 }
 
 TEST_F(shard_cleaning_test, a_purge_of_the_whole_log_whose_answer_was_lost_is_found_done)
