@@ -46,7 +46,7 @@ void append_own_fields(std::string& head, const invocation& call, const outcome&
     append_field(head, "X-Duration-Seconds", seconds(last.took));
     if (tried.attempts > 1)
         append_field(head, "X-Retry", std::to_string(tried.attempts - 1));
-    append_field(head, "X-Retry-Max", std::to_string(tried.retries_max));
+    append_field(head, "X-Retry-Max", std::to_string(std::max(tried.retries_max, tried.attempts - 1)));
     append_field(head, "User-Agent", std::string("sluice-queue-worker/") + release);
     if (auto trace = field_of(asked, "traceparent"); !trace.empty())
         append_field(head, "traceparent", trace);

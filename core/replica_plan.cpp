@@ -1,10 +1,9 @@
 #include "core/replica_plan.hpp"
 
-#include "core/retry_policy.hpp"
-
 #include "core/invocation.hpp"
 #include "core/reconcile.hpp"
 #include "core/replica_setup.hpp"
+#include "core/retry_policy.hpp"
 #include "core/watchdog_config.hpp"
 
 #include <charconv>

@@ -4,15 +4,17 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <iomanip>
+#include <locale>
 #include <sstream>
+#include <vector>
 
 namespace sluice::core {
 
 namespace {
 
 constexpr milliseconds rest_after_full{20};
-constexpr milliseconds rest_after_own_429{1'000};
 constexpr milliseconds rest_after_refused{100};
 constexpr milliseconds rest_max{120'000}; // of a replica, whatever its Retry-After says: its other calls wait too
 
@@ -51,13 +53,17 @@ struct retried {
     const retry_policy& policy;
     attempt_end end;
 
+    milliseconds wait(std::optional<milliseconds> wish) const
+    {
+        return wish ? std::max({*wish, policy.wait_min, milliseconds(1)})
+                    : drawn(backoff(attempt, policy.wait_min, policy.wait_max), policy.jitter, end.random);
+    }
+
     verdict again(unsigned status, std::string reason, std::optional<milliseconds> wish = std::nullopt) const
     {
         if (attempt > policy.retries_max)
             return {verdict_kind::dead, {}, status, std::move(reason)};
-        const auto wait =
-            wish ? std::max(*wish, policy.wait_min) : drawn(backoff(attempt, policy.wait_min, policy.wait_max), policy.jitter, end.random);
-        return {verdict_kind::retry, wait, status, std::move(reason)};
+        return {verdict_kind::retry, wait(wish), status, std::move(reason)};
     }
 
     bool listed(unsigned status) const { return std::find(policy.codes.begin(), policy.codes.end(), status) != policy.codes.end(); }
@@ -66,9 +72,10 @@ struct retried {
     {
         const std::string* component = find(reply.fields, wire::internal_header);
         const auto wish = wish_of(reply, end.at);
-        if (reply.status == 429 && (component || listed(429)))
-            return {verdict_kind::give_back, std::min(wish.value_or(component ? rest_after_full : rest_after_own_429), rest_max), 429,
-                    component ? "replica is full" : "the function answers 429"};
+        if (component && reply.status == 429)
+            return {verdict_kind::give_back, std::clamp(wish.value_or(rest_after_full), rest_after_full, rest_max), 429, "replica is full"};
+        if (reply.status == 429 && listed(429))
+            return {verdict_kind::postpone, wait(wish), 429, "the function answers 429"};
         if (component && reply.status >= 400 && reply.status != 401 && reply.status != 403)
             return again(reply.status, *component + " reports status " + std::to_string(reply.status), wish);
         if (!component && listed(reply.status))

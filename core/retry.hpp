@@ -14,6 +14,7 @@ enum class verdict_kind : std::uint8_t {
     done,      // the function's answer stands, whatever its status
     retry,     // again after `wait`; the attempt counts
     give_back, // nothing was executed: back to the queue, the attempt does not count; the replica rests for `wait`
+    postpone,  // the function asks for later: again after `wait`, the attempt does not count; the replica goes on
     dead,      // no more attempts
 };
 
@@ -43,8 +44,8 @@ struct attempt_end {
 // Retried: a broken connection; an error that a core component reports of itself (X-OpenFaaS-Internal), but for 401 and 403, which asking again
 // does not help; a function's own answer with one of the policy's codes; no answer in the call's time where 504 is one of them. Without
 // attempts left it is dead. Retry-After of 429 and 503 replaces the wait, but for one shorter than wait_min.
-// Given back, not counted: a 429, a replica's limiter's or the function's own where 429 is among the codes, and a refused connection.
-// Any other answer stands, an error status included.
+// Not counted: a replica's limiter's 429 and a refused connection give the call back, a function's own 429, where it is among the codes, postpones it
+// by its Retry-After, or as a retry would. Any other answer stands, an error status included.
 verdict after(const outcome& attempt_outcome, std::uint32_t attempt, const retry_policy& policy, attempt_end end);
 
 // After a callback that was not delivered.

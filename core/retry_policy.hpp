@@ -40,7 +40,7 @@ struct annotated_policy {
 };
 
 // com.openfaas.retry.attempts (retries, 0 to 1000), .min_wait and .max_wait (Go's durations or whole seconds, at most 24h), .codes. A value
-// that makes no sense is not taken, as in OpenFaaS; a minimum above the maximum raises the maximum.
+// that makes no sense is not taken. Where the minimum is above the maximum the one that the function gives counts, of two the minimum.
 annotated_policy with_annotations(const string_map& annotations, const retry_policy& defaults);
 
 }

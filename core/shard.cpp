@@ -289,6 +289,7 @@ void shard::forget(std::uint32_t slot)
     queue_.erase(slot);
     callbacks_.erase(slot);
     erase_if(answers_, [slot](const auto& kept) { return kept.first.slot == slot; });
+    erase_if(refused_since_, [slot](const auto& each) { return each.first.slot == slot; });
     answer_bytes_ = 0;
     for (const auto& [key, what] : answers_)
         answer_bytes_ += what->body.size() + what->head.size();

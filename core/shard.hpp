@@ -23,7 +23,7 @@ struct shard_options {
     std::uint32_t inflight_max = 1'024;          // running calls in all
     std::uint32_t replica_inflight_default = 50; // for a replica that declares no max_inflight
     retry_policy retry{};
-    milliseconds age_max{24 * 3'600'000};         // a call that no replica took for that long since its acceptance is dead
+    milliseconds refused_max{24 * 3'600'000};     // a call that is refused (429, no connection) for that long is dead
     milliseconds missing_function_grace{300'000}; // calls of a function that does not exist wait that long, then are dead
     std::uint32_t callbacks_max = 512;            // callbacks under way in all
     std::uint32_t tenant_callbacks = 64;          // and of a tenant
@@ -168,7 +168,7 @@ private:
 
     void fetch(call_key key, call& what, attempt& with);
     void run(call_key key, call& what, attempt& with, instant now);
-    verdict decide(const call* what, const retry_policy& policy, const outcome& result, instant now) const;
+    verdict decide(call_key key, const call* what, const retry_policy& policy, const outcome& result, instant now);
     void finish(call_key key, call& what, const verdict& decided, const outcome& last);
     void release(call_key key, const attempt& with, std::optional<fair_queue::work> used);
     void give_back(call_key key, call& what);
@@ -215,6 +215,7 @@ private:
     boost::unordered_flat_map<call_key, attempt> attempts_; // permits in use
     boost::unordered_flat_map<call_key, callback_under_way> callbacks_under_way_;
     boost::unordered_flat_map<call_key, std::shared_ptr<const journal::answered>> answers_; // of waiting callbacks, within the budget
+    boost::unordered_flat_map<call_key, mono_time> refused_since_;                          // of calls whose last attempt was refused
     std::priority_queue<timer, std::vector<timer>, std::greater<>> timers_;
     std::vector<held_tenant> held_tenants_;
     std::vector<action> out_;

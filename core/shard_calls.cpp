@@ -1,5 +1,6 @@
 // The part of the shard that reads calls and runs them: from the log to the record of their outcome.
 #include "core/callback_request.hpp"
+#include "core/config.hpp"
 #include "core/shard.hpp"
 
 #include <algorithm>
@@ -259,12 +260,21 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
 }
 
 // Another random number for each attempt of each call, the same one wherever it is decided again.
-verdict shard::decide(const call* what, const retry_policy& policy, const outcome& result, instant now) const
+verdict shard::decide(call_key key, const call* what, const retry_policy& policy, const outcome& result, instant now)
 {
     const auto number = what ? what->attempts + 1 : 1;
     auto decided = after(result, number, policy, {now.wall, what ? hash_id(std::to_string(what->id_hash + number)) : 0});
-    if (decided.kind == verdict_kind::give_back && what && now.wall - what->body->accepted_at > options_.age_max.count())
+    if (result.kind == outcome_kind::overloaded || !what)
+        return decided; // a shortage of ours says nothing about the call
+    if (decided.kind != verdict_kind::give_back && decided.kind != verdict_kind::postpone) {
+        refused_since_.erase(key);
+        return decided;
+    }
+    const auto since = refused_since_.try_emplace(key, now.mono).first->second;
+    if (now.mono - since >= options_.refused_max) {
         decided.kind = verdict_kind::dead;
+        decided.reason += ", for " + config::format_duration(options_.refused_max);
+    }
     return decided;
 }
 
@@ -275,7 +285,7 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
         return;
     const auto with = under_way->second;
     auto* what = find(key);
-    const auto decided = decide(what, functions_[lanes_[with.lane].function]->retry, result, now);
+    const auto decided = decide(key, what, functions_[lanes_[with.lane].function]->retry, result, now);
     const auto used = std::chrono::duration_cast<fair_queue::work>(now.mono - with.began);
     release(key, with, decided.kind == verdict_kind::give_back ? std::nullopt : std::optional(used));
     if (!what)
@@ -284,6 +294,10 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
     case verdict_kind::give_back:
         functions_[lanes_[with.lane].function]->slots.rest(with.replica, now.mono + decided.wait);
         return give_back(key, *what);
+    case verdict_kind::postpone: // not recorded: the next owner may ask at once
+        what->state = call_state::delayed;
+        trim_body(*what);
+        return wait_until(key, now.mono + decided.wait, timer_kind::attempt_due);
     case verdict_kind::retry:
         ++what->attempts;
         what->state = call_state::delayed;
@@ -322,6 +336,7 @@ void shard::give_back(call_key key, call& what)
 void shard::finish(call_key key, call& what, const verdict& decided, const outcome& last)
 {
     const bool dead = decided.kind == verdict_kind::dead;
+    refused_since_.erase(key);
     if (what.body->callback_url.empty()) {
         record_settled(key, what, dead ? journal::settled::how_kind::dead : journal::settled::how_kind::done, decided.status);
     } else {

@@ -24,7 +24,7 @@ void add_shard(config::table& table, core::shard_options& into)
                    core::retry_wait_limit);
     table.duration("retry_wait_max", "between two attempts, unless the function asks for more (Retry-After)", into.retry.wait_max,
                    milliseconds(0), core::retry_wait_limit);
-    table.duration("call_age_max", "a call that no replica takes (429, refused) for that long since its acceptance is dead", into.age_max,
+    table.duration("refused_max", "a call that is refused (429, no connection) for that long is dead", into.refused_max,
                    milliseconds(1'000), hours(24 * 30));
     table.duration("missing_function_grace", "calls of a function that does not exist wait that long, then are dead",
                    into.missing_function_grace, milliseconds(0), hours(24));

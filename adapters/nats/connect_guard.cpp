@@ -26,7 +26,8 @@ std::set<std::uint16_t> ports_of(const std::vector<std::string>& servers)
         const auto text = address_of(server).port;
         std::uint16_t port = 0;
         std::from_chars(text.data(), text.data() + text.size(), port);
-        ports.insert(port);
+        if (port != 0) // what peer_port() says of everything that is no connection
+            ports.insert(port);
     }
     return ports;
 }

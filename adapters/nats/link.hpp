@@ -19,7 +19,7 @@ namespace sluice::nats {
 class link {
 public:
     // Blocks for the handshake; any thread. Throws std::runtime_error saying why. `more_servers` are tried too. The deadline is for each
-    // server; one that hangs in its handshake may take half as long again.
+    // server, for its connection and for its handshake, which may take half as long again.
     link(boost::asio::io_context& io, const connection_options& options, const std::vector<std::string>& more_servers,
          std::chrono::milliseconds deadline);
     ~link(); // loop thread; sends what is buffered as far as the socket takes it, never blocks

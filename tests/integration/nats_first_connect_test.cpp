@@ -99,7 +99,9 @@ TEST(nats_first_connect, a_connection_that_is_being_made_anew_to_a_server_that_h
     server.answers = true;
     loop on;
     {
-        nats::connection connection(on, server.where());
+        auto with = server.where();
+        with.connect_deadline = generous;
+        nats::connection connection(on, with);
         ASSERT_TRUE(connection.connected());
         server.answers = false;
         const unsigned before = server.greeted;

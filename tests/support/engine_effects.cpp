@@ -273,7 +273,7 @@ outcome execute(environment& env, const act::dispatch& what, std::uint32_t parti
     if (fate < fates::timed_out)
         return fails(fault::call_timed_out, failed_with(outcome_kind::timed_out));
     if (fate < fates::own_error)
-        return fails(fault::own_error, answered_with(fate % 2 == 0 ? 500 : 503, answer, false));
+        return fails(fault::own_error, answered_with(fate % 3 == 0 ? 500 : fate % 3 == 1 ? 503 : 429, answer, false));
     return answered_with(200, answer, false);
 }
 

@@ -121,13 +121,27 @@ TEST(retry_test, retry_after_replaces_the_wait_of_429_and_503_alone_but_for_a_sh
 TEST(retry_test, a_full_replica_and_a_refused_connection_give_the_call_back)
 {
     for (std::uint32_t attempt : {1u, 3u, 1'000u}) {
-        for (const auto& refusal : {answered(429, true), answered(429), failed(outcome_kind::refused), failed(outcome_kind::overloaded)}) {
+        for (const auto& refusal :
+             {answered(429, true), answered(429, true, "0"), failed(outcome_kind::refused), failed(outcome_kind::overloaded)}) {
             EXPECT_EQ(decide(refusal, attempt).kind, verdict_kind::give_back);
             EXPECT_GT(decide(refusal, attempt).wait, milliseconds(0)) << "the replica rests";
         }
     }
-    EXPECT_EQ(decide(answered(429, false, "7"), 1).wait, milliseconds(7'000));
+    EXPECT_EQ(decide(answered(429, true, "7"), 1).wait, milliseconds(7'000));
     EXPECT_EQ(decide(answered(429, true, "86400"), 1).wait, milliseconds(120'000)) << "bounded: others wait for the replica too";
+}
+
+TEST(retry_test, a_functions_own_429_postpones_the_call_without_an_end)
+{
+    for (std::uint32_t attempt : {1u, 3u, 1'000u})
+        EXPECT_EQ(decide(answered(429), attempt).kind, verdict_kind::postpone);
+    EXPECT_EQ(decide(answered(429), 2).wait, milliseconds(2'000));
+    EXPECT_EQ(decide(answered(429, false, "7"), 1).wait, milliseconds(7'000));
+    for (const char* at_once : {"0", "Thu, 01 Jan 2026 11:00:00 GMT"})
+        EXPECT_EQ(decide(answered(429, false, at_once), 1).wait, policy.wait_min);
+    auto eager = policy;
+    eager.wait_min = milliseconds(0);
+    EXPECT_EQ(decide(answered(429, false, "0"), 1, eager).wait, milliseconds(1)) << "never a busy loop";
 }
 
 TEST(retry_test, what_a_component_reports_of_itself_is_retried_and_then_dead_with_its_status)
@@ -189,6 +203,8 @@ TEST(retry_test, annotations_of_a_function_go_over_the_settings)
     EXPECT_TRUE(with_annotations({{"com.openfaas.retry.codes", " "}}, policy).policy.codes.empty());
     const auto longer = with_annotations({{"com.openfaas.retry.min_wait", "10m"}}, policy).policy;
     EXPECT_EQ(longer.wait_max, longer.wait_min) << "the minimum is meant";
+    const auto shorter = with_annotations({{"com.openfaas.retry.max_wait", "500ms"}}, policy).policy;
+    EXPECT_EQ(shorter.wait_min, milliseconds(500)) << "the maximum is meant";
 }
 
 TEST(retry_test, an_annotation_that_makes_no_sense_is_named_and_not_taken)

@@ -153,12 +153,11 @@ TEST(shard_calls_test, a_function_has_a_retry_policy_of_its_own)
     EXPECT_TRUE(owner.callbacks[0].what->dead);
 }
 
-TEST(shard_calls_test, a_call_that_no_replica_takes_is_dead_once_it_is_too_old)
+TEST(shard_calls_test, a_call_that_is_refused_for_too_long_is_dead)
 {
     stored_partition store;
     store.accept({.callback = "http://x/"});
-    constexpr milliseconds before_the_test{1'000'000 - 1'000}; // from its acceptance to the clock's start
-    driven_shard owner(store, {.age_max = before_the_test + milliseconds(10'000)});
+    driven_shard owner(store, {.refused_max = milliseconds(10'000)});
     owner.own();
     owner.replicas("f.s", {owner.replica()});
     const auto dispatch_until = [&](milliseconds time) {
@@ -173,6 +172,43 @@ TEST(shard_calls_test, a_call_that_no_replica_takes_is_dead_once_it_is_too_old)
     ASSERT_EQ(owner.callbacks.size(), 1u);
     EXPECT_EQ(owner.callbacks[0].what->status, 429u);
     EXPECT_TRUE(owner.callbacks[0].what->dead);
+}
+
+TEST(shard_calls_test, a_functions_own_429_postpones_its_call_alone_and_counts_nothing)
+{
+    stored_partition store;
+    store.accept({.id = "poison"});
+    store.accept({.id = "other", .tenant = "u"});
+    driven_shard owner(store);
+    owner.own();
+    owner.replicas("f.s", {owner.replica(1)});
+    ASSERT_EQ(owner.dispatched.size(), 1u);
+    auto later = delivered(429);
+    later.reply.fields.push_back({"Retry-After", "60"});
+    owner.answer(0, later);
+    ASSERT_EQ(owner.dispatched.size(), 2u) << "the replica goes on";
+    EXPECT_EQ(owner.dispatched[1].what->tenant, "u");
+    owner.answer(1, delivered(200));
+    owner.advance(milliseconds(59'999));
+    EXPECT_EQ(owner.dispatched.size(), 2u);
+    owner.advance(milliseconds(1));
+    ASSERT_EQ(owner.dispatched.size(), 3u);
+    EXPECT_EQ(owner.dispatched[2].attempt, 1u);
+    EXPECT_TRUE(store.records<journal::retry_scheduled>().empty());
+}
+
+TEST(shard_calls_test, a_shortage_of_ours_ends_no_call)
+{
+    stored_partition store;
+    store.accept({});
+    driven_shard owner(store, {.refused_max = milliseconds(1'000)});
+    owner.own();
+    owner.replicas("f.s", {owner.replica()});
+    for (std::size_t i = 0; i < 5; ++i) {
+        owner.answer(i, failed(outcome_kind::overloaded));
+        owner.advance(milliseconds(1'000));
+        ASSERT_EQ(owner.dispatched.size(), i + 2);
+    }
 }
 
 TEST(shard_calls_test, a_function_that_does_not_exist_is_waited_for_and_then_its_calls_are_dead_with_404)
