@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Deploys the examples and calls them: each step is a shell line that is printed, run, and its answer compared with what is promised.
 
-    examples/tour.py --state FOLDER [--check] [--stay]
+    examples/tour.py [--check] [--stay]
 
-It is run by `sluice up --run`, which sets OPENFAAS_URL. --check: exit 1 if an answer is not as promised. --stay: afterwards callbacks
+It is run by `sluice up --run`, which sets OPENFAAS_URL and SLUICE_STATE. --check: exit 1 if an answer is not as promised. --stay: afterwards callbacks
 are shown as they come, until it is ended.
 """
 import argparse
@@ -228,12 +228,12 @@ def namespace_steps(tour):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--state", required=True, help="the state folder of sluice up")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--stay", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    tour = Tour(options.state, os.environ["OPENFAAS_URL"])
+    state = os.path.relpath(os.environ["SLUICE_STATE"])
+    tour = Tour(os.environ["SLUICE_STATE"] if state.startswith("..") else state, os.environ["OPENFAAS_URL"])
     for steps in (deploy_steps, sync_steps, async_steps, webhook_steps, refused_steps, namespace_steps):
         steps(tour)
     if tour.broken:

@@ -164,6 +164,7 @@ private:
                 return;
             auto environment = environment_;
             environment["OPENFAAS_URL"] = url;
+            environment["SLUICE_STATE"] = state_.path();
             command_.emplace(loop_, with_.run, std::move(environment), [this](int code) { command_ended(code); });
         } catch (const std::exception& error) {
             failure_ = error.what();
