@@ -50,7 +50,10 @@ void add_to(config::table& table, options& into, config::value_check check_role_
     table.duration("nats_answer_deadline", "Our nats-server is started anew when JetStream has not answered for so long.",
                    into.nats_answer_deadline, 1s, 600s);
     nats::add_to(table, into.nats, "nats", "URL of a NATS server or cluster to use instead of one of our own.");
-    table.text("run", "Shell command to run once everything is ready; OPENFAAS_URL in its environment is the gateway, SLUICE_STATE the state folder.", into.run);
+    table.text(
+        "run",
+        "Shell command to run once everything is ready; OPENFAAS_URL in its environment is the gateway, SLUICE_STATE the state folder.",
+        into.run);
     table.flag("run_then_stop", "Stop when the command of `run` has ended, with its exit code.", into.run_then_stop);
     table.duration("start_deadline", "How long a process may take to be ready.", into.start_deadline, 1s, 600s);
     table.duration("drain_deadline", "How long running calls may take to finish when stopping.", into.drain_deadline, 1s, 600s);

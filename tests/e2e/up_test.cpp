@@ -180,7 +180,10 @@ TEST(up, a_command_runs_with_everything_ready_and_gives_the_exit_code)
     sluice_up up(loop);
     EXPECT_EQ(up.stop(), 0);
     EXPECT_EQ(up.run_to_end({"--run", "curl -sf $OPENFAAS_URL/healthz && exit 7", "--run-then-stop"}), 7) << up.logs();
-    EXPECT_EQ(up.run_to_end({"--run", "curl -sf $OPENFAAS_URL/readyz && test -s $SLUICE_STATE/secrets/basic-auth-password", "--run-then-stop"}), 0) << up.logs();
+    EXPECT_EQ(
+        up.run_to_end({"--run", "curl -sf $OPENFAAS_URL/readyz && test -s $SLUICE_STATE/secrets/basic-auth-password", "--run-then-stop"}),
+        0)
+        << up.logs();
 }
 
 TEST(up, says_in_one_line_why_it_cannot_start)
