@@ -91,7 +91,7 @@ annotated_policy with_annotations(const string_map& annotations, const retry_pol
     take("min_wait", [&](std::string_view text) { made.policy.wait_min = wait(text); });
     take("max_wait", [&](std::string_view text) { made.policy.wait_max = wait(text); });
     take("codes", [&](std::string_view text) { made.policy.codes = parse_retry_codes(text); });
-    if (annotations.count(std::string(prefix) + "min_wait") == 0)
+    if (!annotations.contains(std::string(prefix) + "min_wait"))
         made.policy.wait_min = std::min(made.policy.wait_min, made.policy.wait_max);
     made.policy.wait_max = std::max(made.policy.wait_max, made.policy.wait_min);
     return made;

@@ -55,11 +55,11 @@ template <class function> void each_connection(const std::set<std::uint16_t>& po
     while (const auto* entry = ::readdir(folder.get())) {
         const std::string name = entry->d_name;
         int fd = -1;
-        if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc() || ports.count(peer_port(fd)) == 0)
+        if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc() || !ports.contains(peer_port(fd)))
             continue;
         const process::owned_fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
         struct stat about {};
-        if (copy && ports.count(peer_port(copy.number())) != 0 && ::fstat(copy.number(), &about) == 0)
+        if (copy && ports.contains(peer_port(copy.number())) && ::fstat(copy.number(), &about) == 0)
             call(copy.number(), static_cast<std::uint64_t>(about.st_ino));
     }
 }
@@ -95,7 +95,7 @@ void connect_guard::run(std::chrono::milliseconds step)
 void connect_guard::sweep()
 {
     each_connection(ports_, [this](int fd, std::uint64_t inode) {
-        if (before_.count(inode) == 0 && ++sweeps_[inode] > sweeps_a_deadline)
+        if (!before_.contains(inode) && ++sweeps_[inode] > sweeps_a_deadline)
             ::shutdown(fd, SHUT_RDWR);
     });
 }
