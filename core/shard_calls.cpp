@@ -263,7 +263,7 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
 verdict shard::decide(call_key key, const call* what, const retry_policy& policy, const outcome& result, instant now)
 {
     const auto number = what ? what->attempts + 1 : 1;
-    auto decided = after(result, number, policy, {now.wall, what ? hash_id(std::to_string(what->id_hash + number)) : 0});
+    auto decided = after(result, number, policy, {now.wall, what ? what->id_hash ^ number * 0x9E3779B97F4A7C15u : 0});
     if (result.kind == outcome_kind::overloaded || !what)
         return decided; // a shortage of ours says nothing about the call
     if (decided.kind != verdict_kind::give_back && decided.kind != verdict_kind::postpone) {

@@ -4,7 +4,6 @@
 #include "adapters/process/owned_fd.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <dirent.h>
 #include <fcntl.h>
