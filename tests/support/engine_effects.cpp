@@ -201,7 +201,7 @@ void engine_worker::perform(act::purge_log& what)
              checked = checked_losses_[what.slot], &log = streams(what.slot).log](bool reached) {
                 // Between its check and its arrival the log is taken to keep its tail: the server cannot make a purge depend on what is there.
                 const bool possible = reached && (env.is(mutation::log_unchecked) || checked == log.losses());
-                const bool done = possible && !env.goes_wrong(100, fault::purge_failed);
+                const bool done = possible && !env.goes_wrong(100, fault::purge_failed) && !env.is(mutation::log_not_purged);
                 if (done) {
                     env.books.log_purged(partition, below, log.last());
                     log.purge_below(below);
@@ -216,7 +216,7 @@ void engine_worker::perform(act::purge_journal& what)
 {
     const auto below = what.below + (env_.is(mutation::journal_purged_too_far) ? 1 : 0);
     request(what.slot, [&env = env_, below, partition = by(what.slot).partition, &journal = streams(what.slot).journal](bool reached) {
-        if (!reached || env.goes_wrong(100, fault::purge_failed))
+        if (!reached || env.goes_wrong(100, fault::purge_failed) || env.is(mutation::journal_not_purged))
             return;
         // It may be long in coming, when somebody else reads the journal already.
         env.clock.after(env.goes_wrong(300, fault::purge_slow) ? env.random.wait(1'000, 300'000) : microseconds(0),

@@ -53,8 +53,11 @@ constexpr std::array engines{
                   "a call was purged from the log that is neither settled nor kept on record"},
     broken_engine{mutation::log_unchecked, "log_unchecked", "purges a log that lost its tail and was filled again",
                   "a call was purged from the log that is neither settled nor kept on record"},
+    broken_engine{mutation::log_not_purged, "log_not_purged", "never purges the log", "a log was not purged of what is settled"},
     broken_engine{mutation::journal_purged_too_far, "journal_purged_too_far", "purges one message of the journal too many",
                   "was purged from the journal"},
+    broken_engine{mutation::journal_not_purged, "journal_not_purged", "believes a purge of the journal that was not made",
+                  "a journal was not purged of what is settled"},
     broken_engine{mutation::straggler_dropped, "straggler_dropped", "lets the watermark pass a call without carrying it",
                   "a call was purged from the log that is neither settled nor kept on record"},
     broken_engine{mutation::straggler_changed, "straggler_changed", "carries a call that is not what was accepted",
@@ -119,6 +122,8 @@ template <class Record> std::string with_each(const std::string& payload, const 
 }
 
 std::span<const broken_engine> broken_engines() { return engines; }
+
+bool shows_in_lost_tails(mutation how) { return how == mutation::hash_ignored || how == mutation::log_unchecked; }
 
 std::string as_written(mutation how, std::string payload)
 {

@@ -36,7 +36,9 @@ enum class mutation {
     log_skips,
     log_purged_too_far,
     log_unchecked,
+    log_not_purged,
     journal_purged_too_far,
+    journal_not_purged,
     straggler_dropped,
     straggler_changed,
     body_mixed_up,
@@ -64,6 +66,8 @@ struct broken_engine {
     std::string_view noticed; // what the books say
 };
 std::span<const broken_engine> broken_engines();
+// Does its harm only where a log lost its tail and was filled again: looked for where that happens often, it is found in few histories.
+bool shows_in_lost_tails(mutation how);
 
 // A batch as that engine writes it.
 std::string as_written(mutation how, std::string payload);

@@ -12,6 +12,7 @@ constexpr milliseconds call_takes_at_most{700};
 constexpr std::int64_t calls_max = 40;
 constexpr microseconds rest_within{600'000'000};
 constexpr std::uint64_t events_max = 60'000;
+constexpr std::uint64_t journal_bytes_never_purged = 4'000;
 const std::array<std::string, 4> functions{"f1.s", "f2.s", "f3.s", "f4.s"};
 
 shard_options random_options(dice& random)
@@ -231,6 +232,8 @@ void engine_world::misfortune()
     const auto where = random.below(places_.size());
     const auto partition = static_cast<std::uint32_t>(random.below(partitions));
     const auto& worker = places_[where].worker;
+    if (shows_in_lost_tails(env_.broken) && random.below(2) == 0)
+        return change_leader(partition, true);
     switch (random.below(13)) {
     case 0:
     case 1: return crash(where);
@@ -291,7 +294,7 @@ void engine_world::change_leader(std::uint32_t partition, bool tail_lost)
     env_.faults.hit(fault::leader_changed);
     ++of.connection;
     of.down_until = env_.clock.now() + env_.random.wait(1'000, 100'000);
-    if (const auto lost = tail_lost ? of.log.lose_tail(env_.random.below(4)) : 0; lost > 0) {
+    if (const auto lost = tail_lost ? of.log.lose_tail(env_.random.below(shows_in_lost_tails(env_.broken) ? 16 : 4)) : 0; lost > 0) {
         env_.faults.hit(fault::tail_lost);
         env_.books.tail_lost(partition, of.log.last());
     }
@@ -365,15 +368,21 @@ bool engine_world::at_rest() const
     return env_.books.unsettled() == 0 && owned == partitions;
 }
 
-// What was worth purging is purged.
+// What was worth purging is purged. The journal of a log that lost its tail waits until the log has come as far again, and one that is being
+// purged may need a while more, at a few messages a step.
 void engine_world::check_cleaned()
 {
-    for (const auto& each : env_.partitions) {
+    const auto bytes_of = [](const model_stream& stream) {
         std::uint64_t bytes = 0;
-        for (auto at = each.log.first(); at <= each.log.last(); ++at)
-            bytes += each.log.get(at)->payload.size();
-        if (bytes >= env_.options.partitions.purge_bytes_min)
+        for (auto at = stream.first(); at <= stream.last(); ++at)
+            bytes += stream.get(at)->payload.size();
+        return bytes;
+    };
+    for (const auto& each : env_.partitions) {
+        if (bytes_of(each.log) >= env_.options.partitions.purge_bytes_min)
             env_.books.fail("a log was not purged of what is settled");
+        if (each.journal.first() == 1 && each.log.losses() == 0 && bytes_of(each.journal) >= journal_bytes_never_purged)
+            env_.books.fail("a journal was not purged of what is settled");
     }
 }
 
