@@ -204,7 +204,10 @@ private:
     timer exec_timer_;
 };
 
-classic_executor::classic_executor(loop& on, settings given, output_log& log) : loop_(on), settings_(std::move(given)), log_(log) {}
+classic_executor::classic_executor(loop& on, settings given, output_log& log) : loop_(on), settings_(std::move(given)), log_(log)
+{
+    process::rehearse(function_launch(settings_.config, settings_.rights)); // else every call would find it out
+}
 
 classic_executor::~classic_executor() = default;
 

@@ -12,6 +12,7 @@ struct function_rights {
     std::uint32_t uid = 0; // 0: as we do
     std::uint32_t gid = 0;
     std::string hidden_folder;
+    std::string working_folder; // where they start or, failing that, do not run; empty: ours, else /
 };
 
 // What every process of a function has in common: its own session and process group, so that all of it can be ended at once; an end
@@ -28,6 +29,7 @@ inline process::launch_options function_launch(const core::watchdog_config& conf
         launch.gid = rights.gid != 0 ? rights.gid : rights.uid;
     }
     launch.hidden_folder = rights.hidden_folder;
+    launch.working_folder = rights.working_folder;
     return launch;
 }
 

@@ -5,6 +5,8 @@
 #include "watchdog/http_executor.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <unistd.h>
 
 namespace sluice::watchdog {
@@ -65,7 +67,8 @@ replica::~replica() = default;
 
 std::unique_ptr<executor> replica::make_executor(const options& given, string_map environment)
 {
-    const function_rights rights{given.function_uid, given.function_gid, given.hidden_folder};
+    std::error_code gone; // a folder that was removed under us has no name
+    const function_rights rights{given.function_uid, given.function_gid, given.hidden_folder, std::filesystem::current_path(gone).string()};
     switch (config_.mode) {
     case core::watchdog_config::run_mode::classic: break;
     case core::watchdog_config::run_mode::http:

@@ -148,6 +148,17 @@ void reap(pid_t pid)
     }
 }
 
+std::string words_for(const child_failure& failure, const launch_options& options, const std::string& folder)
+{
+    auto text = "start " + options.argv.front() + ": " + describe(failure.step);
+    if (failure.step == child_step::enter_folder) {
+        text.append(" ").append(folder);
+        if (options.uid)
+            text.append(" as user ").append(std::to_string(*options.uid));
+    }
+    return text;
+}
+
 int highest_number(const launch_options& options)
 {
     int highest = STDERR_FILENO;
@@ -156,21 +167,15 @@ int highest_number(const launch_options& options)
     return highest;
 }
 
-}
+// What has become of it, once it has executed one of the paths, the first that can be, or failed.
+struct started_child {
+    pid_t pid = -1;
+    std::optional<child_failure> failure; // it is reaped then
+    std::string folder;
+};
 
-std::optional<std::string> find_program(const std::string& name, const std::map<std::string, std::string>& env)
+started_child start_child(const launch_options& options, const std::vector<std::string>& paths)
 {
-    struct stat facts;
-    for (const auto& path : candidates(name, env))
-        if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && ::access(path.c_str(), X_OK) == 0)
-            return path;
-    return std::nullopt;
-}
-
-identity launch(const launch_options& options)
-{
-    validate(options);
-    const auto paths = candidates(options.argv.front(), options.env);
     const auto env = env_strings(options.env);
     const auto path_list = pointers(paths), argument_list = pointers(options.argv), env_list = pointers(env);
     const auto files = assignments(options);
@@ -207,15 +212,45 @@ identity launch(const launch_options& options)
     if (pid < 0)
         throw std::system_error(errno, std::system_category(), "start " + options.argv.front() + ": fork");
     report.write.reset();
-    if (const auto failure = await_exec(report.read)) {
+    const auto failure = await_exec(report.read);
+    if (failure)
         reap(pid);
-        throw std::system_error(failure->error, std::system_category(),
-                                "start " + options.argv.front() + ": " + describe(failure->step)
-                                    + (failure->step == child_step::enter_folder ? " " + folder : std::string()));
-    }
+    return {pid, failure, folder};
+}
+
+[[noreturn]] void complain(const started_child& of, const launch_options& options)
+{
+    throw std::system_error(of.failure->error, std::system_category(), words_for(*of.failure, options, of.folder));
+}
+
+}
+
+std::optional<std::string> find_program(const std::string& name, const std::map<std::string, std::string>& env)
+{
+    struct stat facts;
+    for (const auto& path : candidates(name, env))
+        if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && ::access(path.c_str(), X_OK) == 0)
+            return path;
+    return std::nullopt;
+}
+
+identity launch(const launch_options& options)
+{
+    validate(options);
+    const auto child = start_child(options, candidates(options.argv.front(), options.env));
+    if (child.failure)
+        complain(child, options);
     // Ours and not reaped yet, so the pid still is this process even if it has already ended.
-    const auto seen = look_up(pid);
-    return {.pid = pid, .start_ticks = seen ? seen->start_ticks : 0};
+    const auto seen = look_up(child.pid);
+    return {.pid = child.pid, .start_ticks = seen ? seen->start_ticks : 0};
+}
+
+void rehearse(const launch_options& options)
+{
+    validate(options);
+    const auto child = start_child(options, {}); // nothing to execute: the exec fails
+    if (child.failure && child.failure->step != child_step::exec)
+        complain(child, options);
 }
 
 }

@@ -40,6 +40,9 @@ struct launch_options {
 // for options that cannot be met by any child. The child begins with default signal handling and nothing blocked.
 identity launch(const launch_options& options);
 
+// Goes all of that way but the exec, which tells whether later launches will get so far: the program may be missing. Throws as launch().
+void rehearse(const launch_options& options);
+
 struct exit_status {
     bool known = false; // not our child (adopted): only that it ended is known
     int code = -1;      // exit code, or -1 when killed

@@ -75,6 +75,26 @@ TEST_F(provider_replicas, an_image_that_is_a_folder_is_the_working_folder)
     EXPECT_EQ(call(view_->ready("file").front())->reply.body, "content");
 }
 
+TEST_F(provider_replicas, a_folder_that_its_user_may_not_enter_keeps_a_function_from_running_and_is_named)
+{
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "functions run as we do";
+    const auto folder = folder_ / "function";
+    std::filesystem::create_directory(folder);
+    std::filesystem::permissions(folder, std::filesystem::perms(0700));
+    start();
+    for (const char* mode : {"classic", "http"}) {
+        auto spec = make_spec(mode, "sleep 1000", {{"mode", mode}});
+        spec.image = "file:" + folder;
+        deploy(spec);
+        ASSERT_TRUE(poll_until(loop_, [&] { return view_->of(mode) && view_->of(mode)->trouble; })) << mode;
+        EXPECT_EQ(view_->of(mode)->trouble->reason,
+                  "start sleep: enter its working folder " + std::filesystem::canonical(folder).string()
+                      + " as user 65534: Permission denied");
+        EXPECT_TRUE(view_->ready(mode).empty());
+    }
+}
+
 TEST_F(provider_replicas, a_killed_replica_is_replaced)
 {
     start();

@@ -265,7 +265,19 @@ TEST_F(as_root, launch_in_a_folder_the_user_may_not_enter_fails)
     auto options = shell("pwd");
     options.uid = 65534;
     options.working_folder = folder.path();
-    EXPECT_EQ(failure_of(options), "start sh: enter its working folder " + folder.path().string() + ": Permission denied");
+    EXPECT_EQ(failure_of(options), "start sh: enter its working folder " + folder.path().string() + " as user 65534: Permission denied");
+    EXPECT_THROW(rehearse(options), std::system_error);
+}
+
+TEST(launch, is_rehearsed_but_for_the_program)
+{
+    launch_options options;
+    options.argv = {"/no/such/program"};
+    rehearse(options);
+    options.working_folder = "/no/such/folder";
+    EXPECT_THROW(rehearse(options), std::system_error);
+    EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+    EXPECT_EQ(errno, ECHILD);
 }
 
 // What a program sees of a folder that was hidden from it, tried by every path that leads there, and after trying to unmount it.
