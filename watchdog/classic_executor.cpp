@@ -236,7 +236,7 @@ void classic_executor::cancel(call_id id)
         at->second->kill();
 }
 
-void classic_executor::probe(std::function<void(unsigned status)> done) { done(200); }
+void classic_executor::probe(std::function<void(unsigned status, std::string why)> done) { done(200, {}); }
 
 void classic_executor::stop(std::function<void()> stopped)
 {

@@ -27,7 +27,7 @@ public:
 
     void start(call_id id, const http::exchange_ptr& call, std::function<void(http_response)> done) override;
     void cancel(call_id id) override;
-    void probe(std::function<void(unsigned status)> done) override;
+    void probe(std::function<void(unsigned status, std::string why)> done) override;
     bool launched(int pid) const override { return pids_.contains(pid); }
     bool runs(call_id id) const override { return calls_.contains(id); }
     void stop(std::function<void()> stopped) override;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 namespace sluice::watchdog {
 
@@ -20,8 +21,8 @@ public:
     virtual void start(call_id id, const http::exchange_ptr& call, std::function<void(http_response)> done) = 0;
     // Nobody waits for the answer any more: what runs for this call ends; done still runs.
     virtual void cancel(call_id id) = 0;
-    // The status of /_/ready as far as the function decides it: 200 when it takes calls.
-    virtual void probe(std::function<void(unsigned status)> done) = 0;
+    // The status of /_/ready as far as the function decides it: 200 when it takes calls, else `why` says what is amiss, for people.
+    virtual void probe(std::function<void(unsigned status, std::string why)> done) = 0;
     // Whether this process is one that it started and still watches, and whether this call has not ended yet.
     virtual bool launched(int pid) const = 0;
     virtual bool runs(call_id id) const = 0;

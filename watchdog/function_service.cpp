@@ -85,7 +85,10 @@ void function_service::answer_ready(http::exchange_ptr call)
 {
     if (settings_.max_inflight > 0 && calls_.size() >= settings_.max_inflight)
         return call->reply({429, {}, {}});
-    executor_.probe([call](unsigned status) { call->reply({status, {}, {}}); });
+    executor_.probe([call](unsigned status, std::string why) {
+        const bool ready = status >= 200 && status < 300;
+        call->reply({status, {}, ready ? std::string() : std::move(why)});
+    });
 }
 
 void function_service::run(http::exchange_ptr call)

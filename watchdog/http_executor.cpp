@@ -200,13 +200,17 @@ void http_executor::cancel(call_id id)
         client_.cancel(at->second);
 }
 
-void http_executor::probe(std::function<void(unsigned status)> done)
+void http_executor::probe(std::function<void(unsigned status, std::string why)> done)
 {
-    if (!listens_ || !runs_)
-        return done(503);
+    if (!runs_)
+        return done(503, "its process ended");
     const auto& config = settings_.config;
+    if (!listens_)
+        return done(503,
+                    "not listening on " + (config.upstream_given ? "upstream_url, port " : std::string("PORT "))
+                        + std::to_string(config.upstream_port));
     if (config.ready_path.empty())
-        return done(200);
+        return done(200, {});
     http::client_request ask;
     ask.host = config.upstream_host;
     ask.port = config.upstream_port;
@@ -214,8 +218,11 @@ void http_executor::probe(std::function<void(unsigned status)> done)
     ask.target = config.upstream_prefix + config.ready_path;
     ask.deadline = probe_deadline;
     ask.answer_bytes_max = 4096;
-    client_.call(std::move(ask),
-                 [done = std::move(done)](outcome result) { done(result.kind == outcome_kind::delivered ? result.reply.status : 503); });
+    client_.call(std::move(ask), [done = std::move(done), path = config.ready_path](const outcome& result) {
+        if (result.kind != outcome_kind::delivered)
+            return done(503, "no answer at its ready_path " + path + ": " + result.reason);
+        done(result.reply.status, "its ready_path " + path + " answers " + std::to_string(result.reply.status));
+    });
 }
 
 void http_executor::ended(process::exit_status status)

@@ -33,7 +33,7 @@ public:
 
     void start(call_id id, const http::exchange_ptr& call, std::function<void(http_response)> done) override;
     void cancel(call_id id) override;
-    void probe(std::function<void(unsigned status)> done) override;
+    void probe(std::function<void(unsigned status, std::string why)> done) override;
     bool launched(int pid) const override { return pid == process_.pid; }
     bool runs(call_id) const override { return true; }
     void stop(std::function<void()> stopped) override;

@@ -187,7 +187,7 @@ void functions::add_replica(entry& of, core::replica_record record)
                                        remove_replica(key, id, status);
                                });
                            }};
-    of.replicas.push_back(std::make_unique<replica>(loop_, client_, std::move(record), std::move(told)));
+    of.replicas.push_back(std::make_unique<replica>(loop_, client_, std::move(record), options_.slow_start_after, std::move(told)));
     replicas_gauge_.set(static_cast<double>(running()));
 }
 

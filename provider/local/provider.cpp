@@ -145,6 +145,9 @@ void add_to(config::table& table, options& into)
     table.bytes("log_bytes_max", "log of one replica; its older half is dropped there", into.log_bytes_max, 4096, std::uint64_t{1} << 30);
     table.duration("start_deadline", "a replica that is not ready by then is started anew", into.start_deadline, milliseconds(100),
                    std::chrono::hours(1));
+    table.duration("slow_start_after",
+                   "a replica that is not ready by then is told in its function's status, though it may still become so",
+                   into.slow_start_after, milliseconds(0), std::chrono::hours(1));
     table.duration("leave_wait", "from taking a replica out of the endpoints to its SIGTERM", into.leave_wait, milliseconds(0),
                    std::chrono::minutes(5));
     table.duration("drain_deadline", "how long a replica's running calls may take once it is to stop", into.drain_deadline, milliseconds(1),

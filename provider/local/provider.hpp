@@ -30,6 +30,7 @@ struct options {
     std::uint64_t answer_bytes_max = 8 * 1024 * 1024;
     std::uint64_t log_bytes_max = 4 * 1024 * 1024;
     std::chrono::milliseconds start_deadline{60'000};
+    std::chrono::milliseconds slow_start_after{10'000};
     std::chrono::milliseconds leave_wait{300};
     std::chrono::milliseconds drain_deadline{30'000};
     std::chrono::milliseconds restart_wait_min{100};

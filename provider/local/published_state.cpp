@@ -32,6 +32,9 @@ std::optional<function_trouble> functions::trouble_of(const entry& of) const
     for (const auto& runs : of.replicas)
         if (runs->phase() == replica_phase::failing || runs->phase() == replica_phase::silent)
             return function_trouble{runs->why_not_ready(), of.failures};
+    for (const auto& runs : of.replicas)
+        if (runs->starts_slowly() && runs->record().spec_hash == of.plan->spec_hash)
+            return function_trouble{runs->why_not_ready() + " after " + config::format_duration(options_.slow_start_after), of.failures};
     if (!of.failure.empty())
         return function_trouble{of.failure, of.failures};
     if (of.no_room_for > 0)

@@ -26,11 +26,12 @@ bool takes_calls(const outcome& result)
 
 }
 
-replica::replica(loop& on, http::client& asks, core::replica_record record, listener told)
+replica::replica(loop& on, http::client& asks, core::replica_record record, milliseconds slow_start_after, listener told)
     : client_(asks),
       record_(std::move(record)),
       told_(std::move(told)),
       since_(std::chrono::steady_clock::now()),
+      slow_start_after_(slow_start_after),
       wait_(wait_first),
       timer_(on),
       watch_(on, {record_.pid, record_.start_ticks}, [this](process::exit_status status) { told_.ended(status); })
@@ -66,21 +67,24 @@ void replica::answered(const outcome& result)
     asking_ = false;
     if (phase_ >= replica_phase::leaving)
         return;
-    const bool first = !std::exchange(asked_once_, true);
     ready_status_ = result.kind == outcome_kind::delivered ? result.reply.status : 0;
+    ready_reason_ = result.kind == outcome_kind::delivered ? result.reply.body : std::string();
+    bool news = !std::exchange(asked_once_, true);
     if (takes_calls(result)) {
         misses_ = 0;
         wait_ = wait_ready;
         enter(replica_phase::ready);
     } else if (phase_ == replica_phase::starting) {
         wait_ = std::min(wait_ * 2, wait_starting_max);
+        if (!slow_ && std::chrono::steady_clock::now() - since_ >= slow_start_after_)
+            slow_ = news = true;
     } else {
         wait_ = wait_failing;
         if (++misses_ >= misses_max)
             enter(result.kind == outcome_kind::delivered ? replica_phase::failing : replica_phase::silent);
     }
     timer_.after(wait_, [this] { ask(); });
-    if (first)
+    if (news)
         told_.changed();
 }
 
@@ -108,8 +112,9 @@ void replica::terminate()
 
 std::string replica::why_not_ready() const
 {
-    return ready_status_ == 0 ? "its watchdog does not answer /_/ready"
-                              : "/_/ready, or its ready_path, answers " + std::to_string(ready_status_);
+    if (ready_status_ == 0)
+        return "its watchdog does not answer /_/ready";
+    return ready_reason_.empty() ? "/_/ready answers " + std::to_string(ready_status_) : ready_reason_;
 }
 
 void replica::kill(std::string reason)

@@ -15,10 +15,10 @@ namespace sluice::provider {
 class replica {
 public:
     struct listener {
-        std::function<void()> changed; // phase or first answer
+        std::function<void()> changed; // phase, first answer, or that it starts slowly
         std::function<void(process::exit_status)> ended;
     };
-    replica(loop& on, http::client& asks, core::replica_record record, listener told);
+    replica(loop& on, http::client& asks, core::replica_record record, std::chrono::milliseconds slow_start_after, listener told);
     ~replica();
 
     const core::replica_record& record() const noexcept { return record_; }
@@ -32,6 +32,8 @@ public:
     void kill(std::string reason);                                           // SIGKILL; its functions die with it
     const std::string& kill_reason() const noexcept { return kill_reason_; } // empty: nobody killed it here
     std::string why_not_ready() const;                                       // by its last answer to /_/ready, in words
+    // It has been starting for longer than `slow_start_after`; it may still become ready.
+    bool starts_slowly() const noexcept { return slow_ && phase_ == core::replica_phase::starting; }
 
 private:
     void ask();
@@ -43,9 +45,12 @@ private:
     listener told_;
     core::replica_phase phase_ = core::replica_phase::starting;
     mono_time since_;
+    std::chrono::milliseconds slow_start_after_;
+    bool slow_ = false; // longer than that not ready
     bool asked_once_ = false;
     int misses_ = 0;
     unsigned ready_status_ = 0; // 0: no answer
+    std::string ready_reason_;  // as that answer says it
     std::string kill_reason_;
     std::chrono::milliseconds wait_;
     http::client::call_id question_ = 0;

@@ -1,6 +1,8 @@
 #include "tests/integration/provider_fixture.hpp"
 #include "tests/support/role_main.hpp"
 
+#include <gmock/gmock.h>
+
 #include <algorithm>
 
 namespace sluice::test {
@@ -220,7 +222,7 @@ TEST_F(provider_replicas, readiness_that_is_lost_is_reported_and_comes_back)
     const auto before = records();
     std::ofstream(folder_ / "sick") << "sick";
     ASSERT_TRUE(poll_until(loop_, [&] { return view_->of("server")->trouble.has_value(); }));
-    EXPECT_EQ(view_->of("server")->trouble->reason, "/_/ready, or its ready_path, answers 503");
+    EXPECT_EQ(view_->of("server")->trouble->reason, "its ready_path /ready answers 503");
     EXPECT_TRUE(view_->ready("server").empty());
     std::filesystem::remove(folder_ / "sick");
     ASSERT_TRUE(ready("server"));
@@ -235,7 +237,26 @@ TEST_F(provider_replicas, a_replica_that_is_never_ready_is_started_anew_and_says
     deploy(make_spec("deaf", "sleep 1000", {{"mode", "http"}}));
     ASSERT_TRUE(
         poll_until(loop_, [&] { return view_->of("deaf") && view_->of("deaf")->trouble && view_->of("deaf")->trouble->restarts > 1; }));
-    EXPECT_EQ(view_->of("deaf")->trouble->reason, "not ready in time: /_/ready, or its ready_path, answers 503");
+    EXPECT_THAT(view_->of("deaf")->trouble->reason, testing::StartsWith("not ready in time: not listening on PORT "));
+}
+
+TEST_F(provider_replicas, a_replica_that_starts_slowly_is_told_of_while_it_starts)
+{
+    given_.slow_start_after = std::chrono::milliseconds(30);
+    start();
+    const auto go = folder_ / "go";
+    std::ofstream(folder_ / "slow.sh") << "#!/bin/sh\nwhile [ ! -e " << go
+                                       << " ]; do read x < /proc/uptime; done; exec python3 -m http.server -b 127.0.0.1 $PORT\n";
+    std::filesystem::permissions(folder_ / "slow.sh", std::filesystem::perms(0755));
+    deploy(make_spec("slow", folder_ / "slow.sh", {{"mode", "http"}}));
+    ASSERT_TRUE(poll_until(loop_, [&] { return view_->of("slow") && view_->of("slow")->trouble; }));
+    EXPECT_THAT(view_->of("slow")->trouble->reason, testing::MatchesRegex("not listening on PORT [0-9]+ after 30ms"));
+    EXPECT_EQ(view_->of("slow")->trouble->restarts, 0U);
+    const auto before = records();
+    std::ofstream(go) << "go";
+    ASSERT_TRUE(ready("slow"));
+    EXPECT_EQ(view_->of("slow")->trouble, std::nullopt);
+    EXPECT_EQ(records(), before) << "it was left alone";
 }
 
 TEST_F(provider_replicas, a_replica_that_stopped_answering_is_started_anew)
