@@ -33,6 +33,15 @@ http_response of_ours(http_response response)
     return response;
 }
 
+// The reason itself may quote what the function wrote, and whoever may call a function need not see that.
+std::string nobody_ready(const function_name& function, const function_endpoints* endpoints)
+{
+    auto text = "no replica of " + function.full() + " is ready";
+    if (endpoints && endpoints->trouble)
+        text.append("; GET /system/function/").append(function.full()).append(" says why");
+    return text;
+}
+
 http_response method_not_allowed()
 {
     auto response = text_answer(405, "functions are called with GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS");
@@ -126,7 +135,7 @@ void function_proxy::send(const attempt_ptr& what)
     const auto* endpoints = known_.endpoints(what->function);
     const auto* replica = endpoints && what->tried.size() < replicas_tried_max ? balancer_.start(*endpoints, what->tried) : nullptr;
     if (!replica && what->tried.empty())
-        return finish(what, of_ours(unavailable("no replica of " + what->function.full() + " is ready", retry_s)));
+        return finish(what, of_ours(unavailable(nobody_ready(what->function, endpoints), retry_s)));
     if (!replica)
         return finish(what, of_ours(text_answer(502, "no replica of " + what->function.full() + " could be reached")));
     what->tried.push_back(replica->replica);

@@ -88,6 +88,10 @@ TEST_F(gateway_proxy, each_failure_has_its_status)
     const auto none = ask("GET", "/function/f");
     EXPECT_EQ(none.status, 503u);
     EXPECT_NE(field(none, "Retry-After"), "");
+    EXPECT_EQ(none.body.find("says why"), std::string::npos);
+    publish({{"f", "openfaas-fn"}, 1, {}, function_trouble{"it ended: secret", 1}});
+    const std::string hint = "no replica of f.openfaas-fn is ready; GET /system/function/f.openfaas-fn says why";
+    EXPECT_TRUE(sluice::test::loop_until(loop_, [&] { return ask("GET", "/function/f").body.starts_with(hint); }));
     publish({{"f", "openfaas-fn"}, 1, {replica("dead", dead_port())}});
     const auto refused = ask("GET", "/function/f");
     EXPECT_EQ(refused.status, 502u);
