@@ -23,11 +23,11 @@ listen_address parse_listen_address(std::string_view key, std::string_view text)
         const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
         if (bracketed)
             host = host.substr(1, host.size() - 2);
-        found.host = host;
+        found.host = host == "localhost" && !bracketed ? "127.0.0.1" : host;
         if (failure == std::errc{} && stop == end && !host.empty() && (bracketed || host.find(':') == std::string_view::npos))
             return found;
     }
-    throw config::error(std::string(key) + ": \"" + std::string(text) + "\" is not HOST:PORT with a numeric host");
+    throw config::error(std::string(key) + ": \"" + std::string(text) + "\" is not " + std::string(listen_address_form));
 }
 
 }

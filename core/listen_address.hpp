@@ -14,7 +14,10 @@ struct listen_address {
     std::string text() const;
 };
 
-// Reads "HOST:PORT", "[HOST]:PORT". `key` is the configuration key that it comes from; throws config::error naming it.
+inline constexpr std::string_view listen_address_form = "HOST:PORT with a numeric address or localhost as HOST: 127.0.0.1:8080";
+
+// Reads "HOST:PORT", "[HOST]:PORT", and localhost as 127.0.0.1. `key` is the configuration key that it comes from; throws config::error
+// naming it.
 listen_address parse_listen_address(std::string_view key, std::string_view text);
 
 }

@@ -55,7 +55,7 @@ void check_listen_address(const std::string& text)
     } catch (const config::error&) {
         // Said below, as the table names the key.
     }
-    throw std::invalid_argument("is not HOST:PORT with a numeric host");
+    throw std::invalid_argument("is not " + std::string(listen_address_form));
 }
 
 void check_callback_allow(const std::string& item)

@@ -74,7 +74,7 @@ class CommandLine(unittest.TestCase):
             nothing = pathlib.Path(folder) / "state"
             empty = pathlib.Path(folder) / "empty"
             empty.write_text("\n", encoding="utf-8")
-            wrong = [("gateway", "listen", "nowhere"), ("gateway", "listen", "localhost:1"), ("gateway", "callback_allow", "10.0.0.1/8"),
+            wrong = [("gateway", "listen", "nowhere"), ("gateway", "listen", "somewhere:1"), ("gateway", "callback_allow", "10.0.0.1/8"),
                      ("gateway", "basic_auth_user_file", "/nowhere"), ("gateway", "nats_url", "http://x:1"),
                      ("queue-worker", "metrics_listen", "9091"), ("queue-worker", "callback_allow", "10.0.0.0/8,::1"),
                      ("queue-worker", "callback_ca_file", "/nowhere"), ("queue-worker", "nats_password_file", "/nowhere"),

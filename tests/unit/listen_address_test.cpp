@@ -19,6 +19,7 @@ TEST(listen_address, is_read_and_written)
     EXPECT_EQ(v6.host, "::1");
     EXPECT_EQ(v6.port, 0);
     EXPECT_EQ(v6.text(), "[::1]:0");
+    EXPECT_EQ(parse_listen_address("listen", "localhost:8081").text(), "127.0.0.1:8081");
 }
 
 TEST(listen_address, what_is_none_is_refused_with_its_key)

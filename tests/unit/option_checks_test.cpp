@@ -8,7 +8,7 @@ using namespace sluice::core;
 
 TEST(option_checks, take_what_a_role_can_use)
 {
-    for (const char* good : {"127.0.0.1:0", "[::1]:8080", "0.0.0.0:65535", "[fe80::1%lo]:1"})
+    for (const char* good : {"127.0.0.1:0", "[::1]:8080", "0.0.0.0:65535", "[fe80::1%lo]:1", "localhost:8080"})
         EXPECT_NO_THROW(check_listen_address(good)) << good;
     for (const char* good : {"10.0.0.0/8", "::1/128", "hooks.internal:8443"})
         EXPECT_NO_THROW(check_callback_allow(good)) << good;
@@ -30,7 +30,7 @@ TEST(option_checks, show_nats_urls_without_passwords)
 
 TEST(option_checks, refuse_the_rest)
 {
-    for (const char* bad : {"8080", "localhost:8080", ":1", "::1:1", "127.0.0.1:65536", "127.0.0.1:"})
+    for (const char* bad : {"8080", "somewhere:8080", "[localhost]:8080", ":1", "::1:1", "127.0.0.1:65536", "127.0.0.1:"})
         EXPECT_THROW(check_listen_address(bad), std::invalid_argument) << bad;
     for (const char* bad : {"10.0.0.1/8", "10.0.0.0/8,::1", "a b"})
         EXPECT_THROW(check_callback_allow(bad), std::invalid_argument) << bad;
