@@ -63,7 +63,8 @@ void check_callback_allow(const std::string& item)
     try {
         const url_guard guard({item});
     } catch (const std::invalid_argument& wrong) {
-        throw std::invalid_argument(std::string("is not allowed: ") + wrong.what());
+        const auto hint = item.find(',') == item.npos ? "" : "; the list's items are separated by ;";
+        throw std::invalid_argument(std::string("is not allowed: ") + wrong.what() + hint);
     }
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+#include <string_view>
 
 using namespace sluice::core;
 
@@ -34,6 +35,11 @@ TEST(option_checks, refuse_the_rest)
         EXPECT_THROW(check_listen_address(bad), std::invalid_argument) << bad;
     for (const char* bad : {"10.0.0.1/8", "10.0.0.0/8,::1", "a b"})
         EXPECT_THROW(check_callback_allow(bad), std::invalid_argument) << bad;
+    try {
+        check_callback_allow("10.0.0.0/8,::1");
+    } catch (const std::invalid_argument& wrong) {
+        EXPECT_TRUE(std::string_view(wrong.what()).ends_with("; the list's items are separated by ;")) << wrong.what();
+    }
     for (const char* bad : {"a", "a=b", "a=http://127.0.0.1:1,x=2", "a=http://example.org:1"})
         EXPECT_THROW(check_static_function(bad), std::invalid_argument) << bad;
     for (const char* bad : {"", "http://h:1", "nats://", "nats://:1", "nats://h:0", "nats://h:x", "nats://h:1,", "nats://h/path"})
