@@ -2,11 +2,9 @@
 
 #include "sluice/wire.hpp"
 
-#include <arpa/inet.h>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <netinet/in.h>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <system_error>
@@ -20,23 +18,11 @@ constexpr std::chrono::milliseconds probe_deadline{5'000};
 constexpr std::chrono::milliseconds no_timeout = std::chrono::hours(24); // exec_timeout 0: the caller's own deadline ends the call
 constexpr const char* component = "of-watchdog";
 
-sockaddr_storage address_of(const std::string& host, std::uint16_t port, socklen_t& length)
+process::socket_address address_of(const core::watchdog_config& config)
 {
-    sockaddr_storage storage{};
-    auto* four = reinterpret_cast<sockaddr_in*>(&storage);
-    if (::inet_pton(AF_INET, host.c_str(), &four->sin_addr) == 1) {
-        four->sin_family = AF_INET;
-        four->sin_port = htons(port);
-        length = sizeof *four;
-        return storage;
-    }
-    auto* six = reinterpret_cast<sockaddr_in6*>(&storage);
-    if (::inet_pton(AF_INET6, host.c_str(), &six->sin6_addr) != 1)
-        throw config::error("upstream_url: '" + host + "' is no numeric address");
-    six->sin6_family = AF_INET6;
-    six->sin6_port = htons(port);
-    length = sizeof *six;
-    return storage;
+    if (const auto address = process::socket_address_of(config.upstream_host, config.upstream_port))
+        return *address;
+    throw config::error("upstream_url: '" + config.upstream_host + "' is no numeric address");
 }
 
 bool stays_here(std::string_view name)
@@ -69,8 +55,7 @@ http_executor::http_executor(loop& on, settings given, output_log& log, logger& 
         settings_.config.upstream_port = port_->port();
         settings_.environment["PORT"] = std::to_string(port_->port());
     }
-    socklen_t ignored = 0;
-    address_of(settings_.config.upstream_host, settings_.config.upstream_port, ignored);
+    upstream_ = address_of(settings_.config);
     launch();
     try_connect();
 }
@@ -97,12 +82,10 @@ void http_executor::launch()
 // Until the function accepts a connection for the first time. From then on its process stands for it.
 void http_executor::try_connect()
 {
-    socklen_t length = 0;
-    const auto address = address_of(settings_.config.upstream_host, settings_.config.upstream_port, length);
-    probe_socket_ = process::owned_fd(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    probe_socket_ = process::owned_fd(::socket(upstream_.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!probe_socket_)
         return connecting_ended(errno);
-    if (::connect(probe_socket_.number(), reinterpret_cast<const sockaddr*>(&address), length) == 0)
+    if (::connect(probe_socket_.number(), upstream_.raw(), upstream_.length) == 0)
         return connecting_ended(0);
     if (errno != EINPROGRESS)
         return connecting_ended(errno);

@@ -3,6 +3,7 @@
 #include "adapters/asio/writable_watch.hpp"
 #include "adapters/http/client.hpp"
 #include "adapters/log/log.hpp"
+#include "adapters/process/socket_address.hpp"
 #include "core/watchdog_config.hpp"
 #include "watchdog/executor.hpp"
 #include "watchdog/function_launch.hpp"
@@ -60,6 +61,7 @@ private:
     std::optional<line_reader> output_, errors_;
     bool runs_ = false;
     bool listens_ = false;
+    process::socket_address upstream_;
     process::owned_fd probe_socket_;
     std::unique_ptr<writable_watch> watch_probe_;
     std::chrono::milliseconds probe_wait_{5};

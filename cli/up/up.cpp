@@ -6,6 +6,7 @@
 #include "cli/up/command.hpp"
 #include "cli/up/files.hpp"
 #include "cli/up/leftovers.hpp"
+#include "cli/up/listen_check.hpp"
 #include "cli/up/plan.hpp"
 #include "cli/up/supervisor.hpp"
 #include "core/option_checks.hpp"
@@ -109,6 +110,8 @@ private:
     {
         if (stopping_)
             return finish();
+        if (const auto fault = listen_fault(with_); !fault.empty()) // not earlier: what was left of a killed `up` had the same
+            return give_up(fault);
         if (with_.nats.url.empty())
             return start_children();
         try {

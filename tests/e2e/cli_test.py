@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -133,6 +134,22 @@ class CommandLine(unittest.TestCase):
         printed = sluice("up", "--print-config", f"--callback-allow={logged}")
         self.assertEqual(printed.returncode, 0, printed.stderr)
         self.assertIn(f"\ncallback_allow = {logged}\n", printed.stdout)
+
+    def test_an_address_that_is_taken_is_said_before_anything_is_started(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken, tempfile.TemporaryDirectory() as folder:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            state = pathlib.Path(folder) / "state"
+            for words, advice in ((["--listen", address], "--listen HOST:PORT"),
+                                  (["--listen=127.0.0.1:1", f"--role-option=gateway.listen={address}"], "--role-option gateway.listen=HOST:PORT"),
+                                  (["--listen=127.0.0.1:0", f"--role-option=provider.metrics_listen={address}"],
+                                   "--role-option provider.metrics_listen=HOST:PORT")):
+                refused = sluice("up", "--state", str(state), *words)
+                self.assertEqual(refused.returncode, 1, refused.stderr)
+                self.assertIn(f": listen on {address}: Address already in use; {advice} chooses another address", refused.stderr)
+                self.assertEqual(list((state / "log").glob("*")), [], "nothing was started")
+
+    def test_localhost_is_an_address(self):
+        self.assertEqual(sluice("gateway", "--print-config", "--listen=localhost:8081").returncode, 0)
 
     def test_a_call_has_60_seconds_unless_told_otherwise(self):
         self.assertIn("\ncall_deadline = 1m\n", sluice("queue-worker", "--print-config").stdout)
