@@ -251,7 +251,9 @@ private:
     void asked_to_stop()
     {
         if (!stopping_) {
-            log_->info("stopping; once more: at once");
+            // Not through the logger: whoever pressed Ctrl-C waits for it, whatever is logged.
+            std::fprintf(stderr, "stopping: running calls have up to %s to finish; once more: at once\n",
+                         config::format_duration(with_.drain_deadline).c_str());
             if (with_.run_then_stop)
                 code_ = 130; // what was to be run did not finish
             return stop();

@@ -57,10 +57,13 @@ protected:
 
 TEST_F(stop, lets_a_running_call_finish)
 {
-    sluice_up up(loop_, flags());
+    auto quiet = flags();
+    quiet.emplace_back("--log-level=warn");
+    sluice_up up(loop_, quiet);
     start_call(up);
     up.terminate();
     ASSERT_TRUE(gateway_is_gone(up)) << up.logs();
+    EXPECT_NE(up.said().find("stopping: running calls have up to 30s to finish; once more: at once"), std::string::npos) << up.said();
     held_.back()->reply({200, {}, "finished"});
     EXPECT_EQ(up.wait_end(), 0) << up.logs();
     up.start(); // whatever of the callback was still open
