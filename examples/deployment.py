@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the functions of a stack file as what POST /system/functions takes, as `faas-cli deploy` would send it.
+"""Prints the functions of a stack file, one a line, as what POST /system/functions takes, as `faas-cli deploy` would send it.
 
     examples/deployment.py STACK_FILE [--namespace NAME]
 """
@@ -24,12 +24,28 @@ KEYS = {
 }
 
 
+class AsWritten(yaml.SafeLoader):
+    """Unquoted numbers and booleans stay the text that they are written as, as in faas-cli, whose fields are texts."""
+
+
+AsWritten.yaml_implicit_resolvers = {first: [(tag, form) for tag, form in resolvers if tag.rsplit(":", 1)[1] in ("merge", "null")]
+                                     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+
+def as_sent(key, value):
+    if key == "readonly_root_filesystem":
+        return value.lower() in ("true", "yes", "on")
+    if isinstance(value, dict):
+        return {name: "" if each is None else each for name, each in value.items()}
+    return value
+
+
 def deployments(stack_file, namespace=""):
     """One request body a function."""
-    stack = yaml.safe_load(pathlib.Path(stack_file).read_text(encoding="utf-8"))
+    stack = yaml.load(pathlib.Path(stack_file).read_text(encoding="utf-8"), AsWritten)
     made = []
     for name, function in stack["functions"].items():
-        body = {"service": name, **{KEYS[key]: value for key, value in function.items() if key in KEYS}}
+        body = {"service": name, **{KEYS[key]: as_sent(key, value) for key, value in function.items() if key in KEYS and value is not None}}
         space = namespace or function.get("namespace", "")
         if space:
             body["namespace"] = space

@@ -117,7 +117,7 @@ class Tour:
         space = f" --namespace {namespace}" if namespace else ""
         self.step(f"Deploy {name}.",
                   f"examples/deployment.py examples/{folder}/stack.yml{space} |\n"
-                  f"    curl -si -X {method} {self.auth} --data-binary @- {self.url}/system/functions",
+                  f"    xargs -d '\\n' -n 1 curl -si -X {method} {self.auth} {self.url}/system/functions --data-binary",
                   lambda answer: promise(answer.status == 202, "202"))
         self.await_ready(folder, namespace)
 
