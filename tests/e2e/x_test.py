@@ -55,6 +55,27 @@ class Machine(unittest.TestCase):
             self.assertEqual((done.returncode, notes), (0, []), done.stderr)
             self.assertIn("--listen  Address of the gateway", done.stdout)
 
+            self.assertNotIn("( )", done.stdout)
+
+    def test_a_wrong_value_is_refused_by_an_earlier_build_of_these_sources(self):
+        made = self.folder / "build/release/sluice"
+        made.parent.mkdir(parents=True)
+        made.write_text('#!/bin/sh\necho "$*" >> "$NOTES"\n[ "$2" != --print-config ] || exit "${REFUSES:-0}"\n', encoding="utf-8")
+        made.chmod(0o755)
+        words = ["up", "--listen", "127.0.0.1:0"]
+        done, notes = self.x(*words, missing=BUILD[:1], REFUSES="2")
+        self.assertEqual((done.returncode, notes), (2, ["up --print-config --listen 127.0.0.1:0"]))
+        for refuses in ("0", "127"):
+            done, notes = self.x(*words, REFUSES=refuses)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(any("--target sluice" in note for note in notes), notes)
+        done, notes = self.x("up", "--config", "/dev/fd/7", REFUSES="2")
+        self.assertEqual(done.returncode, 0, "it can be read once")
+        (self.folder / "core").mkdir()
+        os.utime(self.folder / "core", (made.stat().st_mtime + 1,) * 2)
+        done, notes = self.x(*words, REFUSES="2")
+        self.assertEqual(done.returncode, 0, "an older build may not know it")
+
     def test_exactly_what_is_missing_is_installed_without_a_question(self):
         for uid in (0, 1000):
             done, notes = self.x("build", missing=BUILD[:2], uid=uid)
