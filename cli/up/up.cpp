@@ -50,6 +50,14 @@ std::map<std::string, std::string> without_ours(std::map<std::string, std::strin
     return environment;
 }
 
+// As --print-config: for the command of `run`, and for whoever wonders later.
+std::string printed(options with)
+{
+    config::table table;
+    add_to(table, with, [](const std::string&) {});
+    return table.print();
+}
+
 // Why JetStream cannot be used, as its API's answer says; empty: it can.
 std::string jetstream_fault(const boost::system::result<std::string>& answer)
 {
@@ -163,6 +171,7 @@ private:
             say(url);
             nats_answered_ = std::chrono::steady_clock::now();
             watch_nats();
+            process::write_file_atomically(state_.run_folder() + "/up.conf", printed(with_));
             if (with_.run.empty())
                 return;
             auto environment = environment_;
