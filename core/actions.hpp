@@ -85,6 +85,7 @@ struct fetch_answer {
 struct dispatch {
     call_key call;
     std::uint32_t attempt = 1;
+    std::uint64_t epoch = 0; // of the ownership that sends it
     std::shared_ptr<const invocation> what;
     std::shared_ptr<const endpoint> target;
 };

@@ -37,7 +37,7 @@ bool connection_names_fields(const http_request& from) noexcept
 bool stays_here(std::string_view name) noexcept
 {
     return is_hop_by_hop(name) || same_name(name, "Host") || same_name(name, "Content-Length") || same_name(name, "Expect")
-        || same_name(name, wire::replica_token_header);
+        || same_name(name, wire::replica_token_header) || same_name(name, wire::attempt_header) || same_name(name, wire::epoch_header);
 }
 
 // What the caller sent of the fields that are added where they are missing.

@@ -58,6 +58,8 @@ public:
 
     journal_writer(std::uint64_t epoch, std::string owner, std::uint64_t last_sequence, options with);
 
+    std::uint64_t epoch() const noexcept { return epoch_; }
+
     void add(journal::record what);
 
     void append_result(std::uint64_t batch, const boost::system::result<stored_at>& result, mono_time now);

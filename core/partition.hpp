@@ -73,6 +73,8 @@ public:
     partition(std::uint32_t slot, std::uint32_t number, std::string owner, options with);
 
     std::uint32_t number() const noexcept { return number_; }
+    // Of this ownership, which is higher than those before; 0 until it is claimed.
+    std::uint64_t epoch() const noexcept { return writer_ ? writer_->epoch() : 0; }
     phase state() const noexcept { return phase_; }
     // A record could not be stored for now, or the owner may not act: start nothing new, remove nothing.
     bool stalled() const noexcept { return suspended_ || (writer_ && writer_->stalled()); }

@@ -7,7 +7,7 @@ namespace sluice::core {
 
 shard::shard(shard_options with)
     : options_(std::move(with)),
-      queue_({.concurrency = options_.tenant_concurrency}),
+      queue_({.concurrency = options_.tenant_concurrency, .retries_percent = options_.retries_percent}),
       callbacks_({.concurrency = options_.tenant_callbacks})
 {
     options_.partitions.reserve.limit = options_.tenant_concurrency;
@@ -136,7 +136,7 @@ void shard::attempt_due(call_key key, call& what)
     }
     if (what.state == call_state::delayed) {
         what.state = call_state::queued;
-        queue_.push_back(what.lane, {key.slot, key.sequence});
+        queue_.push_back(what.lane, {key.slot, key.sequence, what.attempts > 0});
     } else {
         what.state = call_state::callback_queued;
         callbacks_.push_back(lanes_[what.lane].callback_lane, {key.slot, key.sequence});

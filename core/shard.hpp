@@ -23,6 +23,7 @@ struct shard_options {
     std::uint32_t inflight_max = 1'024;          // running calls in all
     std::uint32_t replica_inflight_default = 50; // for a replica that declares no max_inflight
     retry_policy retry{};
+    std::uint32_t retries_percent = 20;           // of a tenant's limit, that calls which are tried again may use: at least one
     milliseconds refused_max{24 * 3'600'000};     // a call that is refused (429, no connection) for that long is dead
     milliseconds missing_function_grace{300'000}; // calls of a function that does not exist wait that long, then are dead
     std::uint32_t callbacks_max = 512;            // callbacks under way in all
@@ -116,8 +117,7 @@ private:
         std::string tenant;
     };
     struct attempt {
-        std::uint32_t lane = 0;
-        fair_queue::work charged{0};
+        fair_queue::pick taken;
         mono_time began{}; // at the function
         std::uint64_t replica = 0;
         std::shared_ptr<const endpoint> target;
@@ -125,8 +125,7 @@ private:
         std::uint64_t fetch_bytes = 0;      // of a fetch under way
     };
     struct callback_under_way {
-        fair_queue::lane_index lane = 0;
-        fair_queue::work charged{0};
+        fair_queue::pick taken;
         std::shared_ptr<const journal::answered> what; // empty while it is fetched
         std::uint64_t journal_sequence = 0;            // from there
         std::uint64_t fetch_bytes = 0;                 // of a fetch under way

@@ -69,7 +69,7 @@ void shard::start_callbacks()
         const call_key key{next->what.partition, next->what.sequence};
         auto* what = find(key);
         if (!what || what->state != call_state::callback_queued) {
-            callbacks_.not_run(next->lane, next->charged);
+            callbacks_.not_run(*next);
             continue;
         }
         if (hold_if_stalled(callbacks_, *next))
@@ -79,7 +79,7 @@ void shard::start_callbacks()
             return;
         }
         what->state = call_state::callback_running;
-        callbacks_under_way_.emplace(key, callback_under_way{next->lane, next->charged, nullptr, 0, 0});
+        callbacks_under_way_.emplace(key, callback_under_way{*next, nullptr, 0, 0});
         if (auto kept = answers_.find(key); kept != answers_.end()) {
             auto answer = kept->second;
             drop_answer(key);
@@ -125,7 +125,7 @@ void shard::answer_fetched(call_key key, const boost::system::result<sluice::log
     // Copied, and purged from where it was, while it was being read there.
     if (what && what->whole_at != journal_sequence)
         return fetch_answer(key, *what);
-    callbacks_.finished(under_way->second.lane, under_way->second.charged, under_way->second.charged);
+    callbacks_.finished(under_way->second.taken, under_way->second.taken.charged);
     callbacks_under_way_.erase(under_way);
     if (!what)
         return;
@@ -140,7 +140,7 @@ void shard::callback_finished(call_key key, const outcome& result, instant now)
     if (under_way == callbacks_under_way_.end() || !under_way->second.what)
         return;
     const auto sent = under_way->second.what;
-    callbacks_.finished(under_way->second.lane, under_way->second.charged, under_way->second.charged);
+    callbacks_.finished(under_way->second.taken, under_way->second.taken.charged);
     callbacks_under_way_.erase(under_way);
     auto* what = find(key);
     if (!what)

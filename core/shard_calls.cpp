@@ -85,7 +85,7 @@ void shard::resume_history(call_key key, call& what, const replay::entry& histor
     if (over)
         callbacks_.push_back(lanes_[what.lane].callback_lane, {key.slot, key.sequence});
     else
-        queue_.push_back(what.lane, {key.slot, key.sequence});
+        queue_.push_back(what.lane, {key.slot, key.sequence, what.attempts > 0});
 }
 
 void shard::enter_unreadable(std::uint32_t slot, std::uint64_t sequence, std::uint64_t id_hash, std::uint32_t bytes, const std::string& why)
@@ -141,7 +141,7 @@ bool shard::start(const fair_queue::pick& next, instant now)
     const call_key key{next.what.partition, next.what.sequence};
     auto* what = find(key);
     if (!what || what->state != call_state::queued) {
-        queue_.not_run(next.lane, next.charged);
+        queue_.not_run(next);
         return true;
     }
     if (hold_if_stalled(queue_, next))
@@ -151,7 +151,7 @@ bool shard::start(const fair_queue::pick& next, instant now)
         return false;
     }
     auto& function = *functions_[lanes_[next.lane].function];
-    attempt with{next.lane, next.charged, now.mono, 0, nullptr, 0, 0};
+    attempt with{next, now.mono, 0, nullptr, 0, 0};
     if (!function.gone) {
         if (hold_if_unreserved(next))
             return true;
@@ -189,11 +189,11 @@ void shard::run(call_key key, call& what, attempt& with, instant now)
     if (with.target) {
         with.began = now.mono;
         what.state = call_state::running;
-        out_.push_back(act::dispatch{key, what.attempts + 1, what.body, with.target});
+        out_.push_back(act::dispatch{key, what.attempts + 1, owned(key.slot)->epoch(), what.body, with.target});
         return;
     }
     const verdict gone{verdict_kind::dead, {}, 404, "function " + what.body->function.full() + " does not exist"};
-    queue_.not_run(with.lane, with.charged);
+    queue_.not_run(with.taken);
     attempts_.erase(key);
     finish(key, what, gone, outcome{outcome_kind::unreachable, {}, gone.reason, {}});
 }
@@ -285,14 +285,14 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
         return;
     const auto with = under_way->second;
     auto* what = find(key);
-    const auto decided = decide(key, what, functions_[lanes_[with.lane].function]->retry, result, now);
+    const auto decided = decide(key, what, functions_[lanes_[with.taken.lane].function]->retry, result, now);
     const auto used = std::chrono::duration_cast<fair_queue::work>(now.mono - with.began);
     release(key, with, decided.kind == verdict_kind::give_back ? std::nullopt : std::optional(used));
     if (!what)
         return;
     switch (decided.kind) {
     case verdict_kind::give_back:
-        functions_[lanes_[with.lane].function]->slots.rest(with.replica, now.mono + decided.wait);
+        functions_[lanes_[with.taken.lane].function]->slots.rest(with.replica, now.mono + decided.wait);
         return give_back(key, *what);
     case verdict_kind::postpone: // not recorded: the next owner may ask at once
         what->state = call_state::delayed;
@@ -314,15 +314,15 @@ void shard::attempt_finished(call_key key, const outcome& result, instant now)
 // `used`: the time that it was at the function; nothing: it did not run.
 void shard::release(call_key key, const attempt& with, std::optional<fair_queue::work> used)
 {
-    auto& function = *functions_[lanes_[with.lane].function];
+    auto& function = *functions_[lanes_[with.taken.lane].function];
     attempts_.erase(key);
     if (auto* part = with.target ? owned(key.slot) : nullptr)
-        part->reserve().finished(lanes_[with.lane].tenant);
+        part->reserve().finished(lanes_[with.taken.lane].tenant);
     function.slots.give_back(with.replica);
     if (used)
-        queue_.finished(with.lane, with.charged, *used);
+        queue_.finished(with.taken, *used);
     else
-        queue_.not_run(with.lane, with.charged);
+        queue_.not_run(with.taken);
     hold(function, false);
 }
 
@@ -330,7 +330,7 @@ void shard::give_back(call_key key, call& what)
 {
     what.state = call_state::queued;
     trim_body(what);
-    queue_.push_front(what.lane, {key.slot, key.sequence});
+    queue_.push_front(what.lane, {key.slot, key.sequence, what.attempts > 0});
 }
 
 void shard::finish(call_key key, call& what, const verdict& decided, const outcome& last)

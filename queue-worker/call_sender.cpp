@@ -6,13 +6,17 @@ namespace sluice::queue_worker {
 
 namespace {
 
-std::string field_lines(const core::invocation& call, const endpoint& target)
+std::string field_lines(const core::act::dispatch& what)
 {
+    const auto& call = *what.what;
+    const auto& token = what.target->token;
     std::string head;
-    head.reserve(call.body_at - call.fields_at + target.token.size() + 32);
+    head.reserve(call.body_at - call.fields_at + token.size() + 96);
     head.assign(*call.payload, call.fields_at, call.body_at - 2 - call.fields_at);
-    if (!target.token.empty())
-        append_field(head, wire::replica_token_header, target.token);
+    append_field(head, wire::attempt_header, std::to_string(what.attempt));
+    append_field(head, wire::epoch_header, std::to_string(what.epoch));
+    if (!token.empty())
+        append_field(head, wire::replica_token_header, token);
     return head;
 }
 
@@ -27,7 +31,7 @@ void call_sender::send(const core::act::dispatch& what, std::function<bool()> ma
     request.port = what.target->port;
     request.method = core::method_of(*what.what->payload);
     request.target = core::target_of(*what.what->payload);
-    request.head = field_lines(*what.what, *what.target);
+    request.head = field_lines(what);
     request.body = what.what->payload;
     request.body_offset = what.what->body_at;
     request.deadline = bounds_.deadline;

@@ -20,6 +20,8 @@ void add_shard(config::table& table, core::shard_options& into)
                  10'000);
     table.number("retries_max", "attempts after the first, of a call whose function fails in a way that is retried", into.retry.retries_max,
                  0, core::retries_limit);
+    table.number("retries_percent", "of a tenant's concurrent calls that may be attempts after the first; at least one call",
+                 into.retries_percent, 1, 100);
     table.duration("retry_wait_min", "before the second attempt, then doubling", into.retry.wait_min, milliseconds(0),
                    core::retry_wait_limit);
     table.duration("retry_wait_max", "between two attempts, unless the function asks for more (Retry-After)", into.retry.wait_max,

@@ -25,6 +25,8 @@ TEST_F(queue_worker_test, a_call_arrives_as_it_was_sent_and_is_called_back)
     EXPECT_EQ(call.body, std::string("a\0b", 3));
     EXPECT_EQ(*find(call.fields, "X-Custom"), "value");
     EXPECT_EQ(*find(call.fields, wire::replica_token_header), "token-1");
+    EXPECT_EQ(*find(call.fields, wire::attempt_header), "1");
+    EXPECT_EQ(*find(call.fields, wire::epoch_header), "1");
     const auto& callback = receiver_.calls[0];
     EXPECT_EQ(callback.method, "POST");
     EXPECT_EQ(callback.target, "/cb?x=1");
@@ -73,6 +75,10 @@ TEST_F(queue_worker_test, a_function_that_fails_is_retried_as_its_annotations_sa
     kill_worker();
     start_worker();
     ASSERT_TRUE(until([&] { return !receiver_.calls.empty(); }));
+    EXPECT_EQ(*find(function_.calls[0].fields, wire::attempt_header), "1");
+    EXPECT_EQ(*find(function_.calls.back().fields, wire::attempt_header), "4");
+    EXPECT_EQ(*find(function_.calls[0].fields, wire::epoch_header), "1");
+    EXPECT_EQ(*find(function_.calls.back().fields, wire::epoch_header), "2") << "another owner's";
     const auto& callback = receiver_.calls[0];
     EXPECT_EQ(callback.body, "not yet") << "the last answer";
     EXPECT_EQ(*find(callback.fields, "X-Function-Status"), "500");

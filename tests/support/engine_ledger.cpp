@@ -73,6 +73,8 @@ void ledger::dispatched(const ownership& by, const act::dispatch& what)
     if (*what.what->payload != call->what.payload || what.what->tenant != call->what.tenant
         || what.what->callback_url != call->what.callback)
         fail("what was dispatched is not what was accepted");
+    if (current(by) && what.epoch != journals_[by.partition].epoch)
+        fail("an attempt was made in another epoch than its owner's");
     if (current(by) && what.attempt <= call->attempts_on_record)
         fail("an attempt that is on record was forgotten");
     if (current(by) && what.attempt > call->attempts_on_record + 1)
@@ -88,6 +90,8 @@ void ledger::dispatched(const ownership& by, const act::dispatch& what)
     auto& busy = workers_[by.worker];
     count(busy.calls, limits_.inflight_max, "running calls");
     count(busy.tenants[call->what.tenant], limits_.tenant_concurrency, "running calls of a tenant");
+    if (what.attempt > 1)
+        count(busy.retries[call->what.tenant], limits_.tenant_retries, "running retries of a tenant");
     count(busy.replicas[what.target->replica], limits_.replica_slots, "running calls of a replica");
     auto& of = journals_[by.partition];
     const auto reserved = of.reserved.find(call->what.tenant);
@@ -121,6 +125,8 @@ void ledger::attempt_ended(const ownership& by, const act::dispatch& what, const
     --worker->second.calls;
     --worker->second.tenants[call->what.tenant];
     --worker->second.replicas[what.target->replica];
+    if (what.attempt > 1)
+        --worker->second.retries[call->what.tenant];
 }
 
 void ledger::callback_sent(const ownership& by, const journal::answered& what, std::uint32_t attempt)

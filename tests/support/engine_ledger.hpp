@@ -18,7 +18,7 @@ class ledger {
 public:
     struct limits {
         std::uint32_t tenant_concurrency = 0, inflight_max = 0, replica_slots = 0, tenant_callbacks = 0, callbacks_max = 0,
-                      attempts_max = 0;
+                      attempts_max = 0, tenant_retries = 0;
         bool errors_retried = false; // a function's own, and calls that ran out of their time
         bool reserved = false;       // calls run only where they are reserved on record
     };
@@ -105,7 +105,7 @@ private:
         std::map<std::string, std::uint32_t> at_replicas; // by tenant: calls of all owners
     };
     struct running {
-        std::map<std::string, std::uint32_t> tenants, replicas, callbacks;
+        std::map<std::string, std::uint32_t> tenants, retries, replicas, callbacks;
         std::uint32_t calls = 0, callbacks_in_all = 0;
     };
 

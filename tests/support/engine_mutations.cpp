@@ -77,6 +77,8 @@ constexpr std::array engines{
     broken_engine{mutation::tenant_callbacks_overbooked, "tenant_callbacks_overbooked", "sends one callback of a tenant more than it may",
                   "limit exceeded: callbacks of a tenant"},
     broken_engine{mutation::one_attempt_more, "one_attempt_more", "tries once more than it should", "there were too many attempts"},
+    broken_engine{mutation::retries_overbooked, "retries_overbooked", "gives retries all that a tenant has",
+                  "limit exceeded: running retries of a tenant"},
     broken_engine{mutation::reservation_not_recorded, "reservation_not_recorded", "starts calls before their reservation is on record",
                   "a call was started that nothing reserves"},
     broken_engine{mutation::former_calls_not_counted, "former_calls_not_counted",

@@ -50,6 +50,7 @@ enum class mutation {
     callbacks_overbooked,
     tenant_callbacks_overbooked,
     one_attempt_more,
+    retries_overbooked,
     reservation_not_recorded,
     former_calls_not_counted,
     drain_not_heard,

@@ -25,6 +25,7 @@ shard_options random_options(dice& random)
     made.retry.wait_max = milliseconds(100);
     if (random.below(2) == 0)
         made.retry.codes.clear(); // a function's own error stands
+    made.retries_percent = random.below(2) ? 100 : 34;
     made.missing_function_grace = milliseconds(300);
     made.callbacks_max = 4;
     made.tenant_callbacks = 2;
@@ -50,9 +51,15 @@ shard_options random_options(dice& random)
 
 ledger::limits limits_of(const shard_options& with)
 {
-    return {
-        with.tenant_concurrency, with.inflight_max,          environment::replica_slots, with.tenant_callbacks,
-        with.callbacks_max,      with.retry.retries_max + 1, !with.retry.codes.empty(),  with.partitions.reserve.call_timeout.count() > 0};
+    return {with.tenant_concurrency,
+            with.inflight_max,
+            environment::replica_slots,
+            with.tenant_callbacks,
+            with.callbacks_max,
+            with.retry.retries_max + 1,
+            std::max(with.tenant_concurrency * with.retries_percent / 100, 1u),
+            !with.retry.codes.empty(),
+            with.partitions.reserve.call_timeout.count() > 0};
 }
 
 }
@@ -70,6 +77,7 @@ environment::environment(std::uint64_t seed, mutation how, bool trace)
     options.inflight_max += is(mutation::workers_calls_overbooked) ? 1 : 0;
     options.callbacks_max += is(mutation::callbacks_overbooked) ? 1 : 0;
     options.tenant_callbacks += is(mutation::tenant_callbacks_overbooked) ? 1 : 0;
+    options.retries_percent = is(mutation::retries_overbooked) ? 100 : options.retries_percent;
     options.retry.retries_max += is(mutation::one_attempt_more) ? 1 : 0;
     if (auto& counted = options.partitions.reserve.call_timeout; is(mutation::former_calls_not_counted))
         counted = std::min(counted, milliseconds(1));

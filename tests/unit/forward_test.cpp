@@ -103,6 +103,8 @@ TEST(forward_test, leaves_out_what_belongs_to_the_connection_or_to_us)
                                  {"Trailer", "no"},
                                  {"Expect", "no"},
                                  {"sluice-replica-token", "no"},
+                                 {"x-sluice-attempt", "no"},
+                                 {"X-Sluice-Epoch", "no"},
                                  {"X-Kept", "yes"}});
     EXPECT_THAT(lines,
                 AllOf(HasSubstr("X-Kept: yes"), Not(HasSubstr(": no")), Not(HasSubstr("Content-Length")), Not(HasSubstr("\r\nHost:"))));
