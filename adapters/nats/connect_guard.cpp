@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
+#include <functional>
 #include <memory>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -17,6 +20,7 @@ namespace sluice::nats {
 namespace {
 
 constexpr unsigned sweeps_a_deadline = 2;
+constexpr std::size_t named_by_others = 2; // servers that those we know may name and that hang too, before it is given up
 
 std::set<std::uint16_t> ports_of(const std::vector<std::string>& servers)
 {
@@ -44,28 +48,59 @@ std::uint16_t peer_port(int fd)
     return 0;
 }
 
-// Calls with a copy of each descriptor that is a connection to one of the ports, and with the socket's inode. The copy stands for the same
-// socket whatever becomes of the number meanwhile. Without a descriptor to spare nothing is found.
-template <class function> void each_connection(const std::set<std::uint16_t>& ports, function&& call)
+std::uint16_t own_port(int fd)
+{
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) != 0)
+        return 0;
+    return ntohs(own.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(own).sin6_port
+                                           : reinterpret_cast<const sockaddr_in&>(own).sin_port);
+}
+
+bool listens(int fd)
+{
+    int yes = 0;
+    socklen_t size = sizeof yes;
+    return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &size) == 0 && yes != 0;
+}
+
+void each_descriptor(const std::function<void(int)>& call)
 {
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), ::closedir);
-    if (!folder)
-        return;
-    while (const auto* entry = ::readdir(folder.get())) {
+    while (const auto* entry = folder ? ::readdir(folder.get()) : nullptr) {
         const std::string name = entry->d_name;
         int fd = -1;
-        if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc() || !ports.contains(peer_port(fd)))
-            continue;
-        const process::owned_fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-        struct stat about {};
-        if (copy && ports.contains(peer_port(copy.number())) && ::fstat(copy.number(), &about) == 0)
-            call(copy.number(), static_cast<std::uint64_t>(about.st_ino));
+        if (std::from_chars(name.data(), name.data() + name.size(), fd).ec == std::errc())
+            call(fd);
     }
 }
 
+// Calls with a copy of each descriptor that is a connection to one of the ports which this process opened (what it accepted has the port that it
+// listens on as its own), and with the socket's inode. The copy stands for the same socket whatever becomes of the number meanwhile. Without a
+// descriptor to spare nothing is found.
+void each_connection(const std::set<std::uint16_t>& ports, const std::function<void(int, std::uint64_t)>& call)
+{
+    std::set<std::uint16_t> listened_on;
+    each_descriptor([&](int fd) {
+        if (listens(fd))
+            listened_on.insert(own_port(fd));
+    });
+    const auto is_ours = [&](int fd) { return ports.contains(peer_port(fd)) && !listened_on.contains(own_port(fd)); };
+    each_descriptor([&](int fd) {
+        if (!is_ours(fd))
+            return;
+        const process::owned_fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        struct stat about {};
+        if (copy && is_ours(copy.number()) && ::fstat(copy.number(), &about) == 0)
+            call(copy.number(), static_cast<std::uint64_t>(about.st_ino));
+    });
 }
 
-connect_guard::connect_guard(const std::vector<std::string>& servers, std::chrono::milliseconds deadline) : ports_(ports_of(servers))
+}
+
+connect_guard::connect_guard(const std::vector<std::string>& servers, std::chrono::milliseconds deadline)
+    : ports_(ports_of(servers)), sweeps_left_((servers.size() + named_by_others) * 2 * sweeps_a_deadline)
 {
     each_connection(ports_, [this](int, std::uint64_t inode) { before_.insert(inode); });
     thread_ = std::thread([this, step = deadline / sweeps_a_deadline] { run(std::max(step, std::chrono::milliseconds(1))); });
@@ -86,9 +121,19 @@ void connect_guard::run(std::chrono::milliseconds step)
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, step, [this] { return done_; })) {
         lock.unlock();
+        if (sweeps_left_-- == 0)
+            give_up();
         sweep();
         lock.lock();
     }
+}
+
+// There is no other way out of the library; and nothing is lost by it that a crash would not leave.
+void connect_guard::give_up()
+{
+    std::fputs("connecting to NATS does not end: a server that another one named (connect_urls) greets and does not go on; ended\n",
+               stderr);
+    std::_Exit(1);
 }
 
 void connect_guard::sweep()

@@ -15,11 +15,22 @@ namespace {
 
 constexpr std::size_t greeting_bytes_max = 64 * 1024;
 
-std::string read_line(int fd)
+using std::chrono::steady_clock;
+
+// Of what is sent and received from now on; connect() obeys it too.
+bool set_deadline(int fd, steady_clock::time_point until)
+{
+    const auto left = std::chrono::ceil<std::chrono::microseconds>(until - steady_clock::now()).count();
+    const timeval limit{left / 1'000'000, left % 1'000'000};
+    return left > 0 && ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0
+        && ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0;
+}
+
+std::string read_line(int fd, steady_clock::time_point until)
 {
     std::string text;
     char part[4096];
-    while (text.find('\n') == text.npos && text.size() < greeting_bytes_max) {
+    while (text.find('\n') == text.npos && text.size() < greeting_bytes_max && set_deadline(fd, until)) {
         const auto count = ::recv(fd, part, sizeof part, 0);
         if (count <= 0)
             return {};
@@ -70,10 +81,9 @@ std::string announced_version(const std::string& url, std::chrono::milliseconds 
     const int fd = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return {};
-    const timeval limit{deadline.count() / 1000, deadline.count() % 1000 * 1000};
-    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); // connect() obeys it too
-    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    const auto line = ::connect(fd, found->ai_addr, found->ai_addrlen) == 0 ? read_line(fd) : std::string();
+    const auto until = steady_clock::now() + deadline;
+    const bool connected = set_deadline(fd, until) && ::connect(fd, found->ai_addr, found->ai_addrlen) == 0;
+    const auto line = connected ? read_line(fd, until) : std::string();
     ::close(fd);
     return version_in(line);
 }

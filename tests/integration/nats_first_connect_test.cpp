@@ -19,9 +19,15 @@ using namespace std::chrono_literals;
 // Greets each connection as a server does, and answers CONNECT and PING only while it is told to. On a thread of its own, as its clients block.
 class half_server {
 public:
-    half_server() : listener_(loop_)
+    // With another server's address, it names that one and hangs up.
+    explicit half_server(const std::string& other = "") : listener_(loop_)
     {
-        listener_.on_accept = [this](raw_socket& from) {
+        listener_.on_accept = [this, other](raw_socket& from) {
+            if (!other.empty()) {
+                from.send(R"(INFO {"server_id":"y","version":"2.9.10","proto":1,"headers":true,"max_payload":1048576,"connect_urls":[")"
+                          + other + "\"]}\r\n");
+                return from.close();
+            }
             from.on_bytes = [this, &from] {
                 if (answers && from.received.find("PING") != from.received.npos)
                     from.send("PONG\r\n");
@@ -91,6 +97,16 @@ TEST(nats_first_connect, a_server_that_hangs_after_its_greeting_is_given_up)
     loop on;
     EXPECT_THROW(nats::connection(on, server.where()), std::runtime_error);
     EXPECT_GE(server.greeted, 1U);
+}
+
+// The library tries what a server names beside itself, in the same call, and it is not known here what that is.
+TEST(nats_first_connect, a_server_named_by_another_one_that_hangs_ends_the_process)
+{
+    const half_server named;
+    half_server naming(named.where().url.substr(std::string("nats://").size()));
+    loop on;
+    EXPECT_EXIT(nats::connection(on, naming.where()), testing::ExitedWithCode(1), "connecting to NATS does not end");
+    EXPECT_GE(named.greeted, 1U);
 }
 
 TEST(nats_first_connect, a_connection_that_is_being_made_anew_to_a_server_that_hangs_is_tried_again_and_closes)
