@@ -106,6 +106,9 @@ void shard::throttle_reading()
     if (pause == reading_paused_)
         return;
     reading_paused_ = pause;
+    const auto said =
+        pause ? " calls are known, queued and delayed: no more are read until some are settled" : " calls are known: reading goes on";
+    out_.push_back(act::warn{next_slot_, std::to_string(live_) + said});
     for (const auto& [slot, part] : slots_)
         if (part->state() == partition::phase::owning)
             out_.push_back(act::pause_log{slot, pause});
@@ -271,9 +274,15 @@ verdict shard::decide(call_key key, const call* what, const retry_policy& policy
         return decided;
     }
     const auto since = refused_since_.try_emplace(key, now.mono).first->second;
-    if (now.mono - since >= options_.refused_max) {
+    const auto refused_for = std::chrono::floor<milliseconds>(now.mono - since);
+    if (refused_for >= options_.refused_max) {
         decided.kind = verdict_kind::dead;
         decided.reason += ", for " + config::format_duration(options_.refused_max);
+    } else if (decided.kind == verdict_kind::postpone) {
+        // Refusals are not counted: that the waits double follows from waiting for as long again as it has been refused already.
+        if (!sluice::find(result.reply.fields, "Retry-After"))
+            decided.wait = std::max(decided.wait, std::min(refused_for, policy.wait_max));
+        decided.wait = std::min(decided.wait, options_.refused_max - refused_for);
     }
     return decided;
 }

@@ -377,8 +377,11 @@ void shard_runner::perform(core::act::lookup&& what) { tell_about(what.function)
 
 void shard_runner::perform(core::act::warn&& what)
 {
-    auto held = slots_.find(what.slot);
-    log_.warn("{} partition={}", what.message, held == slots_.end() ? -1 : static_cast<int>(held->second.partition));
+    const auto held = slots_.find(what.slot);
+    if (held == slots_.end())
+        log_.warn("{}", what.message);
+    else
+        log_.warn("{} partition={}", what.message, held->second.partition);
 }
 
 }

@@ -250,6 +250,8 @@ TEST(shard_calls_test, a_full_index_pauses_reading_also_of_a_partition_taken_ove
     owner.own();
     ASSERT_EQ(owner.pauses.size(), 1u);
     EXPECT_TRUE(owner.pauses[0].paused);
+    ASSERT_EQ(owner.warnings.size(), 1u);
+    EXPECT_THAT(owner.warnings[0].message, HasSubstr("11 calls are known, queued and delayed: no more are read"));
     stored_partition other;
     other.accept({});
     core::shard& engine = owner.engine;

@@ -133,6 +133,26 @@ TEST(shard_retries_test, a_functions_own_429_postpones_its_call_alone_and_counts
     EXPECT_TRUE(store.records<journal::retry_scheduled>().empty());
 }
 
+TEST(shard_retries_test, refusals_that_name_no_time_are_further_and_further_apart_and_end_on_time)
+{
+    stored_partition store;
+    store.accept({});
+    driven_shard owner(store, {.retry = {0, milliseconds(0), milliseconds(60'000)}, .refused_max = milliseconds(600'000)});
+    owner.own();
+    owner.replicas("f.s", {owner.replica(1)});
+    std::size_t answered = 0;
+    const auto began = owner.now.mono;
+    while (store.records<journal::settled>().empty() && answered < 100) {
+        if (owner.dispatched.size() > answered)
+            owner.answer(answered++, delivered(429));
+        else
+            owner.advance(std::chrono::ceil<milliseconds>(owner.engine.next_due().value() - owner.now.mono));
+    }
+    EXPECT_LE(answered, 30u) << "of a millisecond to a minute it is seventeen, then one a minute";
+    EXPECT_EQ(owner.now.mono - began, std::chrono::minutes(10)) << "not later than it may be";
+    EXPECT_EQ(store.records<journal::settled>(), (std::vector<journal::settled>{{{1, hash_id("id")}, how::dead, 1, 429}}));
+}
+
 TEST(shard_retries_test, a_shortage_of_ours_ends_no_call)
 {
     stored_partition store;
