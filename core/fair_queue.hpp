@@ -37,7 +37,7 @@ public:
     struct item {
         std::uint32_t partition = 0;
         std::uint64_t sequence = 0;
-        bool again = false; // it has been tried
+        bool again = false; // an attempt of it was counted
 
         friend auto operator<=>(const item&, const item&) = default;
     };

@@ -280,7 +280,8 @@ verdict shard::decide(call_key key, const call* what, const retry_policy& policy
         decided.reason += ", for " + config::format_duration(options_.refused_max);
     } else if (decided.kind == verdict_kind::postpone) {
         // Refusals are not counted: that the waits double follows from waiting for as long again as it has been refused already.
-        if (!sluice::find(result.reply.fields, "Retry-After"))
+        const auto* asked = sluice::find(result.reply.fields, "Retry-After");
+        if (!asked || !parse_retry_after(*asked, now.wall))
             decided.wait = std::max(decided.wait, std::min(refused_for, policy.wait_max));
         decided.wait = std::min(decided.wait, options_.refused_max - refused_for);
     }

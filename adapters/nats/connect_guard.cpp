@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
-#include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
 #include <functional>
@@ -20,7 +18,6 @@ namespace sluice::nats {
 namespace {
 
 constexpr unsigned sweeps_a_deadline = 2;
-constexpr std::size_t named_by_others = 2; // servers that those we know may name and that hang too, before it is given up
 
 std::set<std::uint16_t> ports_of(const std::vector<std::string>& servers)
 {
@@ -99,8 +96,7 @@ void each_connection(const std::set<std::uint16_t>& ports, const std::function<v
 
 }
 
-connect_guard::connect_guard(const std::vector<std::string>& servers, std::chrono::milliseconds deadline)
-    : ports_(ports_of(servers)), sweeps_left_((servers.size() + named_by_others) * 2 * sweeps_a_deadline)
+connect_guard::connect_guard(const std::vector<std::string>& servers, std::chrono::milliseconds deadline) : ports_(ports_of(servers))
 {
     each_connection(ports_, [this](int, std::uint64_t inode) { before_.insert(inode); });
     thread_ = std::thread([this, step = deadline / sweeps_a_deadline] { run(std::max(step, std::chrono::milliseconds(1))); });
@@ -121,19 +117,9 @@ void connect_guard::run(std::chrono::milliseconds step)
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, step, [this] { return done_; })) {
         lock.unlock();
-        if (sweeps_left_-- == 0)
-            give_up();
         sweep();
         lock.lock();
     }
-}
-
-// There is no other way out of the library; and nothing is lost by it that a crash would not leave.
-void connect_guard::give_up()
-{
-    std::fputs("connecting to NATS does not end: a server that another one named (connect_urls) greets and does not go on; ended\n",
-               stderr);
-    std::_Exit(1);
 }
 
 void connect_guard::sweep()

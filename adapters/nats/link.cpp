@@ -110,7 +110,8 @@ options_handle make_options(const connection_options& from, const std::vector<st
     check(natsOptions_SetName(raw, from.name.c_str()), "nats name");
     check(natsOptions_SetTimeout(raw, std::max<std::int64_t>(deadline.count(), 1)), "nats timeout");
     check(natsOptions_SetAllowReconnect(raw, false), "nats reconnect");
-    check(natsOptions_SetSendAsap(raw, true), "nats send asap"); // no flusher thread: the loop writes
+    check(natsOptions_SetIgnoreDiscoveredServers(raw, true), "nats discovered servers"); // the guard must know whom it tries
+    check(natsOptions_SetSendAsap(raw, true), "nats send asap");                         // no flusher thread: the loop writes
     check(natsOptions_SetPingInterval(raw, from.ping_interval.count()), "nats ping interval");
     check(natsOptions_SetMaxPingsOut(raw, pings_out_max), "nats pings");
     check(natsOptions_SetIOBufSize(raw, io_bytes), "nats buffer");
@@ -140,7 +141,7 @@ link::link(boost::asio::io_context& io, const connection_options& options, const
     connection_.reset(raw);
     char url[512];
     if (natsConnection_GetConnectedUrl(raw, url, sizeof url) == NATS_OK)
-        server_version_ = announced_version(url, attempt_deadline);
+        greeting_ = greeting_of(url, attempt_deadline);
 }
 
 link::~link()
@@ -150,21 +151,6 @@ link::~link()
     // Closing a connection with something buffered would wait for the server: let it see the end of its socket first.
     while (natsConnection_Buffered(connection_.get()) > 0 && natsConnection_Status(connection_.get()) == NATS_CONN_STATUS_CONNECTED)
         natsConnection_ProcessReadEvent(connection_.get());
-}
-
-std::vector<std::string> link::discovered_servers() const
-{
-    char** servers = nullptr;
-    int count = 0;
-    std::vector<std::string> result;
-    if (natsConnection_GetDiscoveredServers(connection_.get(), &servers, &count) != NATS_OK)
-        return result;
-    for (int i = 0; i < count; ++i) {
-        result.emplace_back(servers[i]);
-        std::free(servers[i]);
-    }
-    std::free(servers);
-    return result;
 }
 
 connector::~connector()

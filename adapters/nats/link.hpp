@@ -1,6 +1,7 @@
 #pragma once
 #include "adapters/nats/connection.hpp"
 #include "adapters/nats/handles.hpp"
+#include "adapters/nats/server_greeting.hpp"
 #include "adapters/nats/socket_watch.hpp"
 
 #include <condition_variable>
@@ -28,16 +29,14 @@ public:
 
     natsConnection* handle() const noexcept { return connection_.get(); }
     socket_watch& watch() noexcept { return *watch_; }
-    const std::string& server_version() const noexcept { return server_version_; } // empty: could not be had
-    // Servers of the cluster that the server told us of.
-    std::vector<std::string> discovered_servers() const;
+    const server_greeting& greeting() const noexcept { return greeting_; }
     // Wrong credentials, a certificate that is not trusted, no TLS where it is wanted: trying again is pointless.
     struct refused;
 
 private:
     std::shared_ptr<socket_watch> watch_;
     connection_handle connection_;
-    std::string server_version_;
+    server_greeting greeting_;
 };
 
 struct link::refused : std::runtime_error {

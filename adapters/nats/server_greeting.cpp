@@ -14,6 +14,7 @@ namespace sluice::nats {
 namespace {
 
 constexpr std::size_t greeting_bytes_max = 64 * 1024;
+constexpr std::size_t neighbours_max = 16; // each that does not answer costs a deadline
 
 using std::chrono::steady_clock;
 
@@ -40,15 +41,22 @@ std::string read_line(int fd, steady_clock::time_point until)
     return text;
 }
 
-std::string version_in(const std::string& line)
+server_greeting read_greeting(const std::string& line)
 {
+    server_greeting read;
     const auto brace = line.find('{');
     boost::system::error_code error;
     const auto info =
         brace == line.npos ? boost::json::value() : boost::json::parse(line.substr(brace), error, {}, {.allow_invalid_utf8 = true});
     const auto* object = error ? nullptr : info.if_object();
-    const auto* version = object ? object->if_contains("version") : nullptr;
-    return version && version->is_string() ? std::string(version->get_string()) : std::string();
+    if (const auto* version = object ? object->if_contains("version") : nullptr; version && version->is_string())
+        read.version = version->get_string();
+    const auto* urls = object ? object->if_contains("connect_urls") : nullptr;
+    if (const auto* list = urls ? urls->if_array() : nullptr)
+        for (const auto& each : *list)
+            if (each.is_string() && read.neighbours.size() < neighbours_max)
+                read.neighbours.emplace_back(each.get_string());
+    return read;
 }
 
 }
@@ -69,7 +77,7 @@ server_address address_of(std::string url)
     return {host, url.substr(colon + 1)};
 }
 
-std::string announced_version(const std::string& url, std::chrono::milliseconds deadline)
+server_greeting greeting_of(const std::string& url, std::chrono::milliseconds deadline)
 {
     const auto where = address_of(url);
     addrinfo hints{};
@@ -85,7 +93,7 @@ std::string announced_version(const std::string& url, std::chrono::milliseconds 
     const bool connected = set_deadline(fd, until) && ::connect(fd, found->ai_addr, found->ai_addrlen) == 0;
     const auto line = connected ? read_line(fd, until) : std::string();
     ::close(fd);
-    return version_in(line);
+    return read_greeting(line);
 }
 
 }

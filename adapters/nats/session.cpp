@@ -55,7 +55,7 @@ void session::close()
     dead_.clear();
 }
 
-std::string session::server_version() const { return link_ ? link_->server_version() : std::string(); }
+std::string session::server_version() const { return link_ ? link_->greeting().version : std::string(); }
 
 void session::on_change(std::function<void(bool)> changed)
 {
@@ -119,7 +119,7 @@ void session::adopt(std::unique_ptr<link> made)
 {
     link_ = std::move(made);
     payload_bytes_max_ = static_cast<std::uint64_t>(natsConnection_GetMaxPayload(link_->handle()));
-    discovered_ = link_->discovered_servers();
+    discovered_ = link_->greeting().neighbours;
     link_->watch().adopt(
         link_->handle(), [this] { drain(); }, [this] { lost(); });
     for (const auto& each : endpoints_)

@@ -33,7 +33,7 @@ inline constexpr std::string_view callback_header = "Sluice-Callback";
 // Authenticates us to a replica's watchdog, which removes it before the function sees the request.
 inline constexpr std::string_view replica_token_header = "Sluice-Replica-Token";
 // Of an asynchronous call, told to the function and never a caller's own: which attempt this is, from 1, and the epoch of the ownership that sends
-// it. Of two deliveries of a call the one with the higher epoch, then the higher attempt, is the newer.
+// it. Of two deliveries of a call the one with the higher epoch, then the higher attempt, is the newer; after a 429 both stay.
 inline constexpr std::string_view attempt_header = "X-Sluice-Attempt";
 inline constexpr std::string_view epoch_header = "X-Sluice-Epoch";
 // Set by a replica's watchdog on an answer that it cut at its bound: the size in bytes of what the function sent. Never a function's own.

@@ -140,14 +140,17 @@ TEST(shard_retries_test, refusals_that_name_no_time_are_further_and_further_apar
     driven_shard owner(store, {.retry = {0, milliseconds(0), milliseconds(60'000)}, .refused_max = milliseconds(600'000)});
     owner.own();
     owner.replicas("f.s", {owner.replica(1)});
+    auto no_time = delivered(429);
+    no_time.reply.fields.push_back({"Retry-After", "soon"});
     std::size_t answered = 0;
     const auto began = owner.now.mono;
     while (store.records<journal::settled>().empty() && answered < 100) {
         if (owner.dispatched.size() > answered)
-            owner.answer(answered++, delivered(429));
+            owner.answer(answered++, no_time);
         else
             owner.advance(std::chrono::ceil<milliseconds>(owner.engine.next_due().value() - owner.now.mono));
     }
+    EXPECT_GE(answered, 17u);
     EXPECT_LE(answered, 30u) << "of a millisecond to a minute it is seventeen, then one a minute";
     EXPECT_EQ(owner.now.mono - began, std::chrono::minutes(10)) << "not later than it may be";
     EXPECT_EQ(store.records<journal::settled>(), (std::vector<journal::settled>{{{1, hash_id("id")}, how::dead, 1, 429}}));
