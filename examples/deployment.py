@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Prints the functions of a stack file, one a line, as what POST /system/functions takes, as `faas-cli deploy` would send it.
+"""Prints the functions of a stack file, one a line, as what POST /system/functions takes, as `faas-cli deploy` would send it. What it does not read
+(environment_file, ${VARIABLES}) is refused, and not left out.
 
     examples/deployment.py STACK_FILE [--namespace NAME]
 """
 import argparse
 import json
 import pathlib
+import sys
 
 import yaml
 
@@ -22,6 +24,14 @@ KEYS = {
     "requests": "requests",
     "readonly_root_filesystem": "readOnlyRootFilesystem",
 }
+
+
+# Those that have their meaning before a function is deployed, or are read below.
+OTHER_KEYS = {"lang", "handler", "build_args", "build_options", "build_secrets", "skip_push", "platforms", "copy", "namespace"}
+
+
+class Unreadable(Exception):
+    """The stack file is not what can be deployed; says where."""
 
 
 class AsWritten(yaml.SafeLoader):
@@ -42,9 +52,20 @@ def as_sent(key, value):
 
 def deployments(stack_file, namespace=""):
     """One request body a function."""
-    stack = yaml.load(pathlib.Path(stack_file).read_text(encoding="utf-8"), AsWritten)
+    text = pathlib.Path(stack_file).read_text(encoding="utf-8")
+    if "${" in text:
+        raise Unreadable("${VARIABLES} are not replaced here: write their values")
+    stack = yaml.load(text, AsWritten)
+    functions = stack.get("functions") if isinstance(stack, dict) else None
+    if not isinstance(functions, dict):
+        raise Unreadable("functions: missing, or no mapping")
     made = []
-    for name, function in stack["functions"].items():
+    for name, function in functions.items():
+        if not isinstance(function, dict):
+            raise Unreadable(f"functions.{name}: no mapping")
+        for key in function:
+            if key not in KEYS and key not in OTHER_KEYS:
+                raise Unreadable(f"functions.{name}.{key}: not read here")
         body = {"service": name, **{KEYS[key]: as_sent(key, value) for key, value in function.items() if key in KEYS and value is not None}}
         space = namespace or function.get("namespace", "")
         if space:
@@ -58,8 +79,11 @@ def main():
     parser.add_argument("stack_file")
     parser.add_argument("--namespace", default="", help="instead of the stack file's")
     options = parser.parse_args()
-    for body in deployments(options.stack_file, options.namespace):
-        print(json.dumps(body))
+    try:
+        lines = [json.dumps(body) for body in deployments(options.stack_file, options.namespace)]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, Unreadable) as error:
+        sys.exit(f"deployment.py: {options.stack_file}: {error}")
+    print(*lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,19 @@ class StackFile(unittest.TestCase):
                                  text=True, timeout=60, check=True).stdout
         self.assertEqual([json.loads(line) for line in printed.splitlines()], [{**each, "namespace": "team"} for each in (FIRST, SECOND)])
 
+    def test_what_is_not_read_is_refused_in_a_line(self):
+        for stack, said in [("functions: {f: {image: i, environment_file: [env.yml]}}", "functions.f.environment_file: not read here"),
+                            ("functions: {f: {image: i, fprocess: '${CMD:-cat}'}}", "${VARIABLES} are not replaced here"),
+                            ("provider: {name: openfaas}", "functions: missing"), ("functions: [f]", "functions: missing, or no mapping"),
+                            ("functions: {f: text}", "functions.f: no mapping"), ("functions: {", "while parsing")]:
+            (self.folder / "stack.yml").write_text(stack, encoding="utf-8")
+            done = subprocess.run([ROOT / "examples/deployment.py", "stack.yml"], cwd=self.folder, capture_output=True, text=True, timeout=60,
+                                  check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("deployment.py: stack.yml: ", done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
     def test_readmes_pipe_sends_each_function_of_a_stack_file(self):
         blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
         pipe, = (block for block in blocks if "examples/deployment.py" in block)
