@@ -6,6 +6,7 @@
 #include "tests/support/temp_folder.hpp"
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -19,24 +20,19 @@ using namespace std::chrono_literals;
 // Greets each connection as a server does, and answers CONNECT and PING only while it is told to. On a thread of its own, as its clients block.
 class half_server {
 public:
-    // With another server's address, it names that one and hangs up.
-    explicit half_server(const std::string& other = "") : listener_(loop_)
+    explicit half_server(const std::string& neighbour = "") : listener_(loop_)
     {
-        listener_.on_accept = [this, other](raw_socket& from) {
-            if (!other.empty()) {
-                from.send(R"(INFO {"server_id":"y","version":"2.9.10","proto":1,"headers":true,"max_payload":1048576,"connect_urls":[")"
-                          + other + "\"]}\r\n");
-                ++greeted;
-                return from.close();
-            }
+        listener_.on_accept = [this, neighbour](raw_socket& from) {
             from.on_bytes = [this, &from] {
                 if (answers && from.received.find("PING") != from.received.npos)
                     from.send("PONG\r\n");
                 from.received.clear();
             };
-            from.send(R"(INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":1048576})"
-                      "\r\n");
+            from.send(R"(INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":1048576,"connect_urls":[)"
+                      + (neighbour.empty() ? "" : '"' + neighbour + '"') + "]}\r\n");
             ++greeted;
+            if (hangs_up)
+                from.close();
         };
         thread_ = std::thread([this] { loop_.run(); });
     }
@@ -59,7 +55,10 @@ public:
         loop_.post([this] { listener_.accepted.clear(); });
     }
 
+    std::string address() const { return "127.0.0.1:" + std::to_string(listener_.port()); }
+
     std::atomic<bool> answers = false;
+    std::atomic<bool> hangs_up = false; // once it has greeted
     std::atomic<unsigned> greeted = 0;
 
 private:
@@ -104,11 +103,34 @@ TEST(nats_first_connect, a_server_that_hangs_after_its_greeting_is_given_up)
 TEST(nats_first_connect, a_server_that_another_one_names_is_not_waited_for)
 {
     const half_server named;
-    const half_server naming(named.where().url.substr(std::string("nats://").size()));
+    half_server naming(named.address());
+    naming.hangs_up = true;
     loop on;
     EXPECT_THROW(nats::connection(on, naming.where()), std::runtime_error);
     EXPECT_GE(naming.greeted, 1U);
     EXPECT_EQ(named.greeted, 0U);
+}
+
+TEST(nats_first_connect, a_server_that_another_one_names_is_tried_when_that_one_is_gone)
+{
+    half_server named;
+    named.answers = true;
+    auto naming = std::make_unique<half_server>(named.address());
+    naming->answers = true;
+    auto with = naming->where();
+    with.connect_deadline = generous;
+    loop on;
+    {
+        nats::connection connection(on, with);
+        EXPECT_EQ(connection.server_version(), "2.9.10");
+        naming.reset();
+        ASSERT_TRUE(loop_until(on, [&] {
+            on.post([] {});
+            return named.greeted > 0 && connection.connected();
+        }));
+        connection.close();
+    }
+    EXPECT_TRUE(loop_runs_dry(on));
 }
 
 TEST(nats_first_connect, a_connection_that_is_being_made_anew_to_a_server_that_hangs_is_tried_again_and_closes)
