@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <queue>
 #include <random>
@@ -55,9 +56,7 @@ TEST(fair_queue_test, lowering_a_limit_stops_nothing_and_holds_back_the_next)
     const auto lane = queue.lane(tenant, "f");
     for (std::uint64_t i = 1; i <= 5; ++i)
         queue.push_back(lane, {0, i});
-    std::vector<fair_queue::pick> running;
-    for (int i = 0; i < 3; ++i)
-        running.push_back(queue.next().value());
+    const std::array running{queue.next().value(), queue.next().value(), queue.next().value()};
     queue.set_concurrency(tenant, 1);
     for (const auto& each : running) {
         EXPECT_FALSE(queue.next());
