@@ -137,7 +137,7 @@ struct lookup {
 };
 // For the log: something a person should know.
 struct warn {
-    std::uint32_t slot = 0; // one that there is not: of no partition
+    std::optional<std::uint32_t> slot; // none: of no partition in particular
     std::string message;
 };
 

@@ -59,6 +59,12 @@ struct retried {
                     : drawn(backoff(attempt, policy.wait_min, policy.wait_max), policy.jitter, end.random);
     }
 
+    // Refusals are not counted: that the waits double follows from waiting for as long again as it has been refused already.
+    milliseconds wait_of_refused(std::optional<milliseconds> wish) const
+    {
+        return wish ? wait(wish) : std::max(wait(wish), std::min(end.refused_for, policy.wait_max));
+    }
+
     verdict again(unsigned status, std::string reason, std::optional<milliseconds> wish = std::nullopt) const
     {
         if (attempt > policy.retries_max)
@@ -75,7 +81,7 @@ struct retried {
         if (component && reply.status == 429)
             return {verdict_kind::give_back, std::clamp(wish.value_or(rest_after_full), rest_after_full, rest_max), 429, "replica is full"};
         if (reply.status == 429 && listed(429))
-            return {verdict_kind::postpone, wait(wish), 429, "the function answers 429"};
+            return {verdict_kind::postpone, wait_of_refused(wish), 429, "the function answers 429"};
         if (component && reply.status >= 400 && reply.status != 401 && reply.status != 403)
             return again(reply.status, *component + " reports status " + std::to_string(reply.status), wish);
         if (!component && listed(reply.status))

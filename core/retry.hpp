@@ -34,18 +34,20 @@ milliseconds drawn(milliseconds wait, jitter how, std::uint64_t random) noexcept
 // passed is no wait. Nothing when it is neither. At most retry_wait_limit.
 std::optional<milliseconds> parse_retry_after(std::string_view text, unix_ms now);
 
-// When an attempt ended, and a random number for its jitter.
+// When an attempt ended, a random number for its jitter, and for how long the call had been refused by then, with nothing else between.
 struct attempt_end {
     unix_ms at = 0;
     std::uint64_t random = 0;
+    milliseconds refused_for{0};
 };
 
 // Pure. `attempt` counts from 1 and includes this one.
 // Retried: a broken connection; an error that a core component reports of itself (X-OpenFaaS-Internal), but for 401 and 403, which asking again
 // does not help; a function's own answer with one of the policy's codes; no answer in the call's time where 504 is one of them. Without
 // attempts left it is dead. Retry-After of 429 and 503 replaces the wait, but for one shorter than wait_min.
-// Not counted: a replica's limiter's 429 and a refused connection give the call back, a function's own 429, where it is among the codes, postpones it
-// by its Retry-After, or as a retry would. Any other answer stands, an error status included.
+// Not counted: a replica's limiter's 429 and a refused connection give the call back, a function's own 429, where it is among the codes, postpones
+// it by its Retry-After, else by a retry's wait or as long again as it has been refused, at most wait_max. Any other answer stands, an error
+// status included.
 verdict after(const outcome& attempt_outcome, std::uint32_t attempt, const retry_policy& policy, attempt_end end);
 
 // After a callback that was not delivered.

@@ -108,7 +108,7 @@ void shard::throttle_reading()
     reading_paused_ = pause;
     const auto said =
         pause ? " calls are known, queued and delayed: no more are read until some are settled" : " calls are known: reading goes on";
-    out_.push_back(act::warn{next_slot_, std::to_string(live_) + said});
+    out_.push_back(act::warn{std::nullopt, std::to_string(live_) + said});
     for (const auto& [slot, part] : slots_)
         if (part->state() == partition::phase::owning)
             out_.push_back(act::pause_log{slot, pause});
@@ -266,23 +266,21 @@ void shard::call_fetched(call_key key, boost::system::result<sluice::log_message
 verdict shard::decide(call_key key, const call* what, const retry_policy& policy, const outcome& result, instant now)
 {
     const auto number = what ? what->attempts + 1 : 1;
-    auto decided = after(result, number, policy, {now.wall, what ? what->id_hash ^ number * 0x9E3779B97F4A7C15u : 0});
+    const auto refused = refused_since_.find(key);
+    const auto refused_for =
+        refused == refused_since_.end() ? milliseconds(0) : std::chrono::floor<milliseconds>(now.mono - refused->second);
+    auto decided = after(result, number, policy, {now.wall, what ? what->id_hash ^ number * 0x9E3779B97F4A7C15u : 0, refused_for});
     if (result.kind == outcome_kind::overloaded || !what)
         return decided; // a shortage of ours says nothing about the call
     if (decided.kind != verdict_kind::give_back && decided.kind != verdict_kind::postpone) {
         refused_since_.erase(key);
         return decided;
     }
-    const auto since = refused_since_.try_emplace(key, now.mono).first->second;
-    const auto refused_for = std::chrono::floor<milliseconds>(now.mono - since);
+    refused_since_.try_emplace(key, now.mono);
     if (refused_for >= options_.refused_max) {
         decided.kind = verdict_kind::dead;
         decided.reason += ", for " + config::format_duration(options_.refused_max);
     } else if (decided.kind == verdict_kind::postpone) {
-        // Refusals are not counted: that the waits double follows from waiting for as long again as it has been refused already.
-        const auto* asked = sluice::find(result.reply.fields, "Retry-After");
-        if (!asked || !parse_retry_after(*asked, now.wall))
-            decided.wait = std::max(decided.wait, std::min(refused_for, policy.wait_max));
         decided.wait = std::min(decided.wait, options_.refused_max - refused_for);
     }
     return decided;

@@ -377,7 +377,7 @@ void shard_runner::perform(core::act::lookup&& what) { tell_about(what.function)
 
 void shard_runner::perform(core::act::warn&& what)
 {
-    const auto held = slots_.find(what.slot);
+    const auto held = what.slot ? slots_.find(*what.slot) : slots_.end();
     if (held == slots_.end())
         log_.warn("{}", what.message);
     else

@@ -35,7 +35,7 @@ outcome failed(outcome_kind kind) { return {kind, {}, "why", {}}; }
 
 verdict decide(const outcome& result, std::uint32_t attempt, const retry_policy& with = policy)
 {
-    return after(result, attempt, with, {noon, 0});
+    return after(result, attempt, with, {noon, 0, {}});
 }
 
 }
