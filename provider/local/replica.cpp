@@ -67,6 +67,7 @@ void replica::answered(const outcome& result)
     asking_ = false;
     if (phase_ >= replica_phase::leaving)
         return;
+    const auto before = why_not_ready();
     ready_status_ = result.kind == outcome_kind::delivered ? result.reply.status : 0;
     ready_reason_ = result.kind == outcome_kind::delivered ? result.reply.body : std::string();
     bool news = !std::exchange(asked_once_, true);
@@ -76,8 +77,8 @@ void replica::answered(const outcome& result)
         enter(replica_phase::ready);
     } else if (phase_ == replica_phase::starting) {
         wait_ = std::min(wait_ * 2, wait_starting_max);
-        if (!slow_ && std::chrono::steady_clock::now() - since_ >= slow_start_after_)
-            slow_ = news = true;
+        if (std::chrono::steady_clock::now() - since_ >= slow_start_after_)
+            news |= !std::exchange(slow_, true) || why_not_ready() != before;
     } else {
         wait_ = wait_failing;
         if (++misses_ >= misses_max)

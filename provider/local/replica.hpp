@@ -15,7 +15,7 @@ namespace sluice::provider {
 class replica {
 public:
     struct listener {
-        std::function<void()> changed; // phase, first answer, or that it starts slowly
+        std::function<void()> changed; // phase, first answer, or that it starts slowly and why
         std::function<void(process::exit_status)> ended;
     };
     replica(loop& on, http::client& asks, core::replica_record record, std::chrono::milliseconds slow_start_after, listener told);
