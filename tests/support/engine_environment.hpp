@@ -62,6 +62,7 @@ struct environment {
     bool up(std::uint32_t number) const { return clock.now() >= partitions[number].down_until; }
     bool is(mutation how) const { return broken == how; }
     static constexpr std::uint32_t replica_slots = 2;
+    static constexpr std::uint32_t partition_count = 2;
 };
 
 }

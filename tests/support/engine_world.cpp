@@ -6,81 +6,13 @@ using namespace core;
 
 namespace {
 
-constexpr std::uint32_t partitions = 2;
 constexpr microseconds bad_times{2'000'000};
-constexpr milliseconds call_takes_at_most{700};
 constexpr std::int64_t calls_max = 40;
 constexpr microseconds rest_within{600'000'000};
 constexpr std::uint64_t events_max = 60'000;
 constexpr std::uint64_t journal_bytes_never_purged = 4'000;
 const std::array<std::string, 4> functions{"f1.s", "f2.s", "f3.s", "f4.s"};
 
-shard_options random_options(dice& random)
-{
-    shard_options made;
-    made.tenant_concurrency = 3;
-    made.inflight_max = 6;
-    made.retry.retries_max = random.below(2) ? 1 : 3;
-    made.retry.wait_min = milliseconds(20);
-    made.retry.wait_max = milliseconds(100);
-    if (random.below(2) == 0)
-        made.retry.codes.clear(); // a function's own error stands
-    made.retries_percent = random.below(2) ? 100 : 34;
-    made.missing_function_grace = milliseconds(300);
-    made.callbacks_max = 4;
-    made.tenant_callbacks = 2;
-    made.callback = {random.below(2) ? 2u : 4u, milliseconds(20), milliseconds(100)};
-    const std::array<std::uint64_t, 3> budgets{0, 400, 1'000'000};
-    made.body_bytes_budget = budgets[random.below(3)];
-    made.answer_bytes_budget = budgets[random.below(3)];
-    made.calls_max = random.below(2) ? 10 : 1'000;
-    made.partitions = {{.batch_bytes_max = 600,
-                        .pipeline_bytes = 100,
-                        .in_flight_max = 3,
-                        .resend_wait_min = milliseconds(5),
-                        .resend_wait_max = milliseconds(50)},
-                       5,
-                       200,
-                       milliseconds(50),
-                       random.below(4) ? 100'000u : 200u,
-                       4,
-                       500,
-                       {made.tenant_concurrency, random.below(3) ? call_takes_at_most : milliseconds(0), milliseconds(200)}};
-    return made;
-}
-
-ledger::limits limits_of(const shard_options& with)
-{
-    return {with.tenant_concurrency,
-            with.inflight_max,
-            environment::replica_slots,
-            with.tenant_callbacks,
-            with.callbacks_max,
-            with.retry.retries_max + 1,
-            std::max(with.tenant_concurrency * with.retries_percent / 100, 1u),
-            !with.retry.codes.empty(),
-            with.partitions.reserve.call_timeout.count() > 0};
-}
-
-}
-
-environment::environment(std::uint64_t seed, mutation how, bool trace)
-    : broken(how),
-      random(seed),
-      options(random_options(random)),
-      leases(random.below(2) == 0),
-      books(clock, limits_of(options), faults, leases, trace),
-      partitions(testing_support::partitions),
-      lease_keys(testing_support::partitions)
-{
-    options.tenant_concurrency += is(mutation::tenant_overbooked) ? 1 : 0;
-    options.inflight_max += is(mutation::workers_calls_overbooked) ? 1 : 0;
-    options.callbacks_max += is(mutation::callbacks_overbooked) ? 1 : 0;
-    options.tenant_callbacks += is(mutation::tenant_callbacks_overbooked) ? 1 : 0;
-    options.retries_percent = is(mutation::retries_overbooked) ? 100 : options.retries_percent;
-    options.retry.retries_max += is(mutation::one_attempt_more) ? 1 : 0;
-    if (auto& counted = options.partitions.reserve.call_timeout; is(mutation::former_calls_not_counted))
-        counted = std::min(counted, milliseconds(1));
 }
 
 engine_world::engine_world(std::uint64_t seed, mutation how, bool trace)
@@ -95,7 +27,7 @@ engine_world::engine_world(std::uint64_t seed, mutation how, bool trace)
         gateway_.tell_of(name);
         change_function(name);
     }
-    for (std::uint32_t p = 0; p < partitions; ++p)
+    for (std::uint32_t p = 0; p < environment::partition_count; ++p)
         preferred_.push_back(env_.random.below(2));
     for (std::size_t where = 0; where < places_.size(); ++where)
         start(where);
@@ -136,7 +68,7 @@ void engine_world::start(std::size_t where)
     here.worker->crash = [this, where] { crash(where); };
     here.worker->closed = [this, where](std::uint32_t partition) { reopen(where, partition); };
     here.worker->start();
-    for (std::uint32_t p = 0; p < partitions && !env_.leases; ++p)
+    for (std::uint32_t p = 0; p < environment::partition_count && !env_.leases; ++p)
         if (preferred_[p] == where)
             here.worker->open(p);
 }
@@ -238,7 +170,7 @@ void engine_world::misfortune()
 {
     auto& random = env_.random;
     const auto where = random.below(places_.size());
-    const auto partition = static_cast<std::uint32_t>(random.below(partitions));
+    const auto partition = static_cast<std::uint32_t>(random.below(environment::partition_count));
     const auto& worker = places_[where].worker;
     if (shows_in_lost_tails(env_.broken) && random.below(2) == 0)
         return change_leader(partition, true);
@@ -342,7 +274,7 @@ void engine_world::calm_down()
     env_.books.note("calm");
     env_.leases_down_until = env_.clock.now();
     bad_events_ = env_.clock.events();
-    for (std::uint32_t p = 0; p < partitions; ++p) {
+    for (std::uint32_t p = 0; p < environment::partition_count; ++p) {
         env_.partitions[p].down_until = env_.clock.now();
         lead_again(p);
     }
@@ -357,7 +289,7 @@ void engine_world::calm_down()
             continue;
         }
         worker->pause(microseconds(0));
-        for (std::uint32_t p = 0; p < partitions && !env_.leases; ++p)
+        for (std::uint32_t p = 0; p < environment::partition_count && !env_.leases; ++p)
             if (preferred_[p] != where)
                 worker->close(p);
             else if (!worker->has(p))
@@ -373,7 +305,7 @@ bool engine_world::at_rest() const
             return false;
         owned += each.worker->engine().count().partitions_owned;
     }
-    return env_.books.unsettled() == 0 && owned == partitions;
+    return env_.books.unsettled() == 0 && owned == environment::partition_count;
 }
 
 // What was worth purging is purged. The journal of a log that lost its tail waits until the log has come as far again, and one that is being
@@ -410,7 +342,7 @@ void engine_world::check_rest()
     }
     check_cleaned();
     // Whoever takes over now finds nothing to do, in what purging has left of log and journal.
-    for (std::uint32_t p = 0; p < partitions; ++p) {
+    for (std::uint32_t p = 0; p < environment::partition_count; ++p) {
         const auto &log = env_.partitions[p].log, &journal = env_.partitions[p].journal;
         replay read;
         for (auto at = journal.first(); at <= journal.last(); ++at)
