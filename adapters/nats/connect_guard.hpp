@@ -19,7 +19,7 @@ namespace sluice::nats {
 class connect_guard {
 public:
     // From now until its destruction, on a thread of its own: a connection to the port of one of these servers ("nats://host:port" or "host:port")
-    // that this process opened after this, and that has been open for the deadline (at most one and a half), is shut down, whoever opened it. Another
+    // that this process opened after this, and that has been open for the deadline (at most one and a half), is shut down. Another
     // one to the same port that was made meanwhile is lost too, which its owner takes like any lost connection.
     connect_guard(const std::vector<std::string>& servers, std::chrono::milliseconds deadline);
     ~connect_guard();
